@@ -1,0 +1,215 @@
+"""Read, write and verify FITS images: plain, gzipped and tile-compressed.
+
+Pixels inside awe are [y, x], counted from 0, half-open; an HDU is a number or an EXTNAME, and None is the first
+HDU with an image. Plain files are mapped: only the pixels that are asked for are read.
+"""
+
+import os
+import re
+import secrets
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.io.fits import Header, VerifyError
+from astropy.utils.exceptions import AstropyUserWarning
+
+from awe.errors import BadFile, BadRequest
+from awe.fits_layout import Hdu, file_contents, scan
+from awe.fits_verify import verify
+
+__all__ = [
+    "PLANES",
+    "Planes",
+    "image_hdus",
+    "open_planes",
+    "read_header",
+    "read_headers",
+    "read_image",
+    "section",
+    "verify",
+    "write_image",
+]
+
+PLANES = ("IMAGE", "WEIGHT", "FLAGS")
+_STRUCTURE = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|(Z?CHECK|Z?DATA)SUM|ZHECKSUM"
+    r"|EXTNAME|EXTVER|INHERIT|END"
+)
+_WCS = re.compile(
+    r"WCSAXES|C(TYPE|RVAL|RPIX|DELT|UNIT|ROTA)\d|(CD|PC|PV)\d_\d+|RADESYS|EQUINOX|L(ON|AT)POLE|[AB]P?_(\d_\d|ORDER)"
+)
+
+
+@dataclass(frozen=True)
+class Planes:
+    """The images of one file by their names, each read when its rows are asked for."""
+
+    header: Header
+    stored: Mapping[str, tuple[np.ndarray, Header]]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the first plane."""
+        first, _ = next(iter(self.stored.values()))
+        return first.shape[0], first.shape[1]
+
+    def __contains__(self, plane: str) -> bool:
+        return plane in self.stored
+
+    def rows(self, plane: str, y0: int = 0, y1: int | None = None) -> np.ndarray:
+        """Return rows y0 to y1 (half-open) of a plane: float32, or uint8 if so stored, in native byte order."""
+        pixels, header = self.stored[plane]
+        return _scaled(pixels[y0:y1], header)
+
+
+def read_image(path: Path, hdu: int | str | None = None) -> tuple[np.ndarray, Header]:
+    """Return an image as float32 [y, x] (BSCALE, BZERO applied, BLANK is NaN) and its header.
+
+    Integers beyond 2**24 lose their last bits.
+    """
+    contents, found = _open(path, hdu)
+    pixels = _stored(path, contents, found)
+    return _scaled(pixels, found.header).astype(np.float32, copy=False), _image_header(path, found)
+
+
+def section(path: Path, hdu: int | str | None, x0: int, x1: int, y0: int, y1: int) -> np.ndarray:
+    """Return the pixels x0 to x1, y0 to y1 (from 0, half-open): float32, or uint8 if so stored."""
+    contents, found = _open(path, hdu)
+    ny, nx = found.shape
+    if not (0 <= x0 < x1 <= nx and 0 <= y0 < y1 <= ny):
+        raise BadRequest(f"pixels x {x0}:{x1}, y {y0}:{y1} lie outside {path.name}, whose image is {nx} x {ny} (x, y)")
+    return _scaled(_stored(path, contents, found, (slice(y0, y1), slice(x0, x1))), found.header)
+
+
+def read_header(path: Path, hdu: int | str | None = None) -> Header:
+    """Return the header of one HDU; that of a tile-compressed image as if it were not compressed."""
+    _, found = _open(path, hdu, image=hdu is None)
+    return _image_header(path, found)
+
+
+def read_headers(path: Path) -> list[Header]:
+    """Return the headers of all HDUs, each as `read_header` returns it."""
+    return [_image_header(path, hdu) for hdu in scan(path, file_contents(path))]
+
+
+def image_hdus(path: Path) -> list[int]:
+    """Return the numbers of the HDUs that hold an image."""
+    return [hdu.index for hdu in scan(path, file_contents(path)) if hdu.is_image]
+
+
+def open_planes(path: Path) -> Planes:
+    """Open all images of a file; one without EXTNAME goes by the name of its place: IMAGE, WEIGHT, FLAGS."""
+    contents = file_contents(path)
+    hdus = list(scan(path, contents))
+    images = [hdu for hdu in hdus if hdu.is_image]
+    if not images:
+        raise BadFile(f"{path} holds no image: {', '.join(map(str, hdus))}")
+    names = [hdu.name or (PLANES[i] if i < len(PLANES) else f"HDU{hdu.index}") for i, hdu in enumerate(images)]
+    stored = {name: (_stored(path, contents, hdu), hdu.header) for name, hdu in zip(names, images, strict=True)}
+    return Planes(_image_header(path, images[0]), stored)
+
+
+def write_image(path: Path, planes: Mapping[str, np.ndarray], header: Header | Mapping[str, Any] | None = None) -> None:
+    """Write planes to a file, the first one as primary HDU, uncompressed, each with its EXTNAME and checksums.
+
+    The header goes to the primary HDU; the others get its WCS. Masks are written as uint8, floats as float32. The file
+    appears under its name when it is complete.
+    """
+    primary = _plain_header(header or {})
+    hdus: list[Any] = []
+    for name, image in planes.items():
+        kind = fits.ImageHDU if hdus else fits.PrimaryHDU
+        own = Header([card for card in primary.cards if _WCS.fullmatch(card.keyword)]) if hdus else primary
+        hdus.append(kind(_storable(name, image), own))
+        hdus[-1].header["EXTNAME"] = (name, "name of this plane")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        fits.HDUList(hdus).writeto(part, checksum=True, output_verify="silentfix+ignore")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _storable(name: str, image: np.ndarray) -> np.ndarray:
+    if image.ndim != 2:
+        raise ValueError(f"plane {name} must be [y, x], got shape {image.shape}")
+    if image.dtype == bool:
+        return image.astype(np.uint8)
+    # Big-endian beforehand: astropy would swap the bytes of the caller's array in place while it writes.
+    return image.astype(">f4") if image.dtype.kind == "f" else image.copy()
+
+
+def _plain_header(header: Header | Mapping[str, Any]) -> Header:
+    cards = header.cards if isinstance(header, Header) else Header(list(header.items())).cards
+    return Header([card for card in cards if not _STRUCTURE.fullmatch(card.keyword)])
+
+
+def _open(path: Path, wanted: int | str | None, image: bool = True) -> tuple[Any, Hdu]:
+    contents = file_contents(path)
+    seen = []
+    for hdu in scan(path, contents):
+        seen.append(hdu)
+        named = hdu.index == wanted or (isinstance(wanted, str) and hdu.name == wanted.upper())
+        if (hdu.is_image or not image) and (named or wanted is None):
+            return contents, hdu
+    what = "image" if image else "HDU"
+    raise BadFile(f"{path} has no {what}{'' if wanted is None else f' {wanted}'}: it holds {', '.join(map(str, seen))}")
+
+
+def _stored(path: Path, contents: Any, hdu: Hdu, part: tuple[slice, slice] = (slice(None), slice(None))) -> np.ndarray:
+    if hdu.kind != "COMPRESSED":
+        return hdu.pixels(contents)[part]
+    try:
+        with _opened(path) as hdus:
+            return np.asarray(hdus[hdu.index].section[part])
+    except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
+        raise BadFile(f"{path} is damaged: {hdu} can't be decompressed: {error}") from error
+
+
+def _image_header(path: Path, hdu: Hdu) -> Header:
+    if hdu.kind != "COMPRESSED":
+        return _repaired(hdu.header)
+    with _opened(path) as hdus:
+        return _repaired(hdus[hdu.index].header.copy())
+
+
+def _opened(path: Path) -> Any:
+    with warnings.catch_warnings():
+        # What is wrong with a file is found by `verify`; here astropy only remarks on style.
+        warnings.simplefilter("ignore", AstropyUserWarning)
+        return fits.open(path, memmap=True, do_not_scale_image_data=True)
+
+
+def _repaired(header: Header) -> Header:
+    """Bring cards that break the standard into a form whose values can be read."""
+    for card in _unreadable(header):
+        card.verify("silentfix+ignore")
+    return header
+
+
+def _unreadable(header: Header) -> Iterable[Any]:
+    for card in header.cards:
+        try:
+            _ = card.value
+        except VerifyError:
+            yield card
+
+
+def _scaled(pixels: np.ndarray, header: Header) -> np.ndarray:
+    """Return the values of stored numbers in native byte order: float32, or uint8 where nothing is to be scaled."""
+    scale, zero, blank = header.get("BSCALE", 1), header.get("BZERO", 0), header.get("BLANK")
+    integer = pixels.dtype.kind in "iu"
+    if pixels.dtype == np.uint8 and (scale, zero, blank) == (1, 0, None):
+        return pixels.copy()
+    exact = scale == 1 and abs(zero) < 2**23 and (pixels.dtype.itemsize <= 2 or zero == 0)
+    values = pixels.astype(np.float32 if exact else np.float64)
+    if (scale, zero) != (1, 0):
+        values = values * values.dtype.type(scale) + values.dtype.type(zero)
+    if integer and blank is not None:
+        values[pixels == blank] = np.nan
+    return values.astype(np.float32, copy=False)

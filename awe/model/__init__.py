@@ -1,0 +1,70 @@
+"""The persistent classes, defined in processing order: the imports below read as the data flow."""
+
+from awe.model.persistent import Base, Job, Persistent, Process, QualityFlag, concrete_classes, persistent_class
+from awe.model.instrument import Chip, Filter, Instrument, Telescope
+from awe.model.observation import GridTarget, Observation, ObservingBlock
+from awe.model.frame import Frame
+from awe.model.reference import ReferenceCatalogue
+from awe.model.raw import (
+    RawBiasFrame,
+    RawDarkFrame,
+    RawDomeFlatFrame,
+    RawFrame,
+    RawScienceFrame,
+    RawStandardFrame,
+    RawTwilightFlatFrame,
+)
+from awe.model.detector import BiasFrame, DarkFrame, HotPixelMap, ReadNoise
+from awe.model.flatfield import ColdPixelMap, DomeFlatFrame, MasterFlatFrame, TwilightFlatFrame
+from awe.model.science import BackgroundFrame, CosmicMap, ReducedFrame, SaturatedPixelMap, WeightFrame
+from awe.model.astrometric import AstrometricParameters
+from awe.model.photometric import PhotometricParameters
+from awe.model.coadd import Coadd, RegriddedFrame
+from awe.model.catalogue import AssociateList, SourceList
+from awe.model.ingested import Ingested
+
+__all__ = [
+    "AssociateList",
+    "AstrometricParameters",
+    "BackgroundFrame",
+    "Base",
+    "BiasFrame",
+    "Chip",
+    "Coadd",
+    "ColdPixelMap",
+    "CosmicMap",
+    "DarkFrame",
+    "DomeFlatFrame",
+    "Filter",
+    "Frame",
+    "GridTarget",
+    "HotPixelMap",
+    "Ingested",
+    "Instrument",
+    "Job",
+    "MasterFlatFrame",
+    "Observation",
+    "ObservingBlock",
+    "Persistent",
+    "PhotometricParameters",
+    "Process",
+    "QualityFlag",
+    "RawBiasFrame",
+    "RawDarkFrame",
+    "RawDomeFlatFrame",
+    "RawFrame",
+    "RawScienceFrame",
+    "RawStandardFrame",
+    "RawTwilightFlatFrame",
+    "ReadNoise",
+    "ReducedFrame",
+    "ReferenceCatalogue",
+    "RegriddedFrame",
+    "SaturatedPixelMap",
+    "SourceList",
+    "Telescope",
+    "TwilightFlatFrame",
+    "WeightFrame",
+    "concrete_classes",
+    "persistent_class",
+]

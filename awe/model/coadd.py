@@ -1,0 +1,68 @@
+"""Frames on a common grid of the sky, and their sum."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Mapped
+
+from awe.kernels.coadd import Method
+from awe.kernels.resample import Kernel
+from awe.model.astrometric import AstrometricParameters
+from awe.model.frame import Frame
+from awe.model.lineage import links, measured, parameter, uses
+from awe.model.observation import GridTarget
+from awe.model.photometric import PhotometricParameters
+from awe.model.rules import Of
+from awe.model.science import BackgroundFrame, ReducedFrame, WeightFrame
+from awe.model.sky_rules import FramesOnGrid
+
+
+class RegriddedFrame(Frame):
+    """A reduced frame on the pixels of a grid target, without its background; with weight and flags."""
+
+    LIKE = "reduced"
+    __key__ = ("reduced", "grid_target")
+
+    reduced: Mapped[ReducedFrame] = uses("the frame that is regridded")
+    grid_target: Mapped[GridTarget] = links("the grid")
+    weight: Mapped[WeightFrame] = uses("weight of its pixels", Of("reduced"))
+    background: Mapped[BackgroundFrame] = uses("the background that is subtracted", Of("reduced"))
+    astrometry: Mapped[AstrometricParameters] = uses("its place on the sky", Of("reduced"))
+    photometry: Mapped[PhotometricParameters] = uses("its zeropoint", Of("reduced"))
+    flux_scale: Mapped[float | None] = measured("factor from adu of the frame to adu of the zeropoint")
+    zeropoint: Mapped[float | None] = measured("magnitude of 1 adu in this frame", unit="mag", ucd="phot.mag;arith.zp")
+    zeropoint_error: Mapped[float | None] = measured("its standard error", unit="mag")
+    noise_scale: Mapped[float | None] = measured("noise of large apertures over that of independent pixels")
+    x0: Mapped[int | None] = measured("first column on the grid, from 0", unit="pixel")
+    y0: Mapped[int | None] = measured("first row on the grid, from 0", unit="pixel")
+
+    @dataclass(frozen=True)
+    class Parameters:
+        kernel: Kernel = parameter(Kernel.LANCZOS3, "interpolation")
+        zeropoint: float = parameter(30.0, "zeropoint of the result: magnitude of 1 adu", unit="mag")
+        subtract_background: bool = parameter(True, "whether the background is subtracted")
+
+
+class Coadd(Frame):
+    """The sum of regridded frames, with weight and flags."""
+
+    __key__ = ("grid_target", "filter")
+    TOLERATES = ("regridded_frames",)
+
+    grid_target: Mapped[GridTarget] = links("the grid")
+    regridded_frames: Mapped[list[RegriddedFrame]] = uses("the frames that are summed", FramesOnGrid())
+    n_frames: Mapped[int | None] = measured("frames that were used")
+    zeropoint: Mapped[float | None] = measured("magnitude of 1 adu", unit="mag", ucd="phot.mag;arith.zp")
+    zeropoint_error: Mapped[float | None] = measured("its standard error", unit="mag")
+    noise_scale: Mapped[float | None] = measured("noise of large apertures over that of independent pixels")
+    total_exptime: Mapped[float | None] = measured("sum of the exposure times of the exposures", unit="s")
+    noise: Mapped[float | None] = measured("median noise of a pixel", unit="adu", ucd="instr.det.noise")
+    limiting_magnitude: Mapped[float | None] = measured("5 sigma, aperture of 2 arcsec radius", unit="mag")
+
+    @dataclass(frozen=True)
+    class Parameters:
+        combine: Method = parameter(Method.CLIPPED, "how the frames are combined")
+        threshold: float = parameter(4.0, "rejection threshold of clipping", unit="sigma")
+        maximum_rms: float = parameter(1.5, "astrometric residual above which a frame is left out", unit="pixel")
+        maximum_seeing: float | None = parameter(None, "seeing above which a frame is left out", unit="arcsec")
+
+

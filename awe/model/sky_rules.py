@@ -1,0 +1,102 @@
+"""Rules that choose by place on the sky: reference catalogues and reference exposures."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from awe.model.frame import SkyCell
+from awe.model.lineage import Wanted
+from awe.model.reference import ReferenceCatalogue
+from awe.model.rules import follow
+
+
+@dataclass(frozen=True)
+class CatalogueFor:
+    """The newest valid catalogue with stars in the sky cells of a raw frame."""
+
+    role: str
+    photometric: bool = False
+
+    def choose(self, session: Session, source: type, product: Any) -> Any:
+        """Return the catalogue; None if no catalogue covers the frame."""
+        raw = follow(product, self.role)
+        conditions: list[Any] = [ReferenceCatalogue.is_valid > 0]
+        if not self.photometric:
+            conditions.append(ReferenceCatalogue.astrometric.is_(True))
+        covering = select(SkyCell.object_id).where(SkyCell.cell.in_([c.cell for c in raw.cells]))
+        query = select(ReferenceCatalogue).where(*conditions, ReferenceCatalogue.object_id.in_(covering))
+        newest = query.order_by(ReferenceCatalogue.creation_date.desc(), ReferenceCatalogue.object_id.desc())
+        for catalogue in session.scalars(newest).unique():
+            if not self.photometric or (raw.filter and raw.filter.band in catalogue.bands):
+                return catalogue
+        return None
+
+
+@dataclass(frozen=True)
+class OfFirstExposure:
+    """The same kind of product of the first valid exposure of the target with this chip; None if it is that one.
+
+    Frames without a reference catalogue are tied to it. `same` adds attributes that must agree, such as the
+    filter; `standard` asks for the standard field of the night instead of the target.
+    """
+
+    role: str
+    same: tuple[str, ...] = ()
+    standard: bool = False
+
+    def choose(self, session: Session, source: Any, product: Any) -> Any:
+        """Return the wanted product of the first exposure."""
+        from awe.model.raw import RawScienceFrame, RawStandardFrame  # noqa: PLC0415
+        from awe.model.science import ReducedFrame  # noqa: PLC0415
+
+        raw = follow(product, self.role)
+        kind: Any = RawStandardFrame if self.standard else RawScienceFrame
+        if self.standard and isinstance(raw, RawStandardFrame):
+            return None
+        query = select(kind).where(kind.is_valid > 0, kind.chip_id == raw.chip_id)
+        if self.standard:
+            query = query.where(kind.night == raw.night)
+        else:
+            query = query.where(kind.object == raw.object)
+        for name in self.same:
+            query = query.where(getattr(kind, f"{name}_id") == getattr(raw, f"{name}_id"))
+        first = session.scalars(query.order_by(kind.date_obs, kind.object_id).limit(1)).unique().first()
+        if first is None or first.object_id == raw.object_id:
+            return None
+        return Wanted(source, {"reduced": Wanted(ReducedFrame, {"raw": first})})
+
+
+@dataclass(frozen=True)
+class FramesOnGrid:
+    """The regridded frames of all valid science exposures of a grid target's object in the filter of the product.
+
+    A grid target without object takes every exposure whose sky cells it shares.
+    """
+
+    def choose(self, session: Session, source: Any, product: Any) -> list[Wanted]:
+        """Return the wanted regridded frames, by time and chip."""
+        from awe.model.science import ReducedFrame  # noqa: PLC0415
+
+        grid = product.grid_target
+        return [
+            Wanted(source, {"reduced": Wanted(ReducedFrame, {"raw": raw}), "grid_target": grid})
+            for raw in exposures_on_grid(session, grid, product.filter)
+        ]
+
+
+def exposures_on_grid(session: Session, grid: Any, filter: Any) -> list[Any]:
+    """Return the valid raw science frames of one filter that belong on a grid target."""
+    from awe.kernels.wcs import Wcs  # noqa: PLC0415
+    from awe.model.raw import RawScienceFrame  # noqa: PLC0415
+    from awe.model.sky import cells_of  # noqa: PLC0415
+
+    query = select(RawScienceFrame).where(RawScienceFrame.is_valid > 0, RawScienceFrame.filter_id == filter.object_id)
+    if grid.object:
+        query = query.where(RawScienceFrame.object == grid.object)
+    else:
+        corners = Wcs.from_header(grid.wcs).footprint(grid.naxis1, grid.naxis2)
+        sharing = select(SkyCell.object_id).where(SkyCell.cell.in_(cells_of(corners)))
+        query = query.where(RawScienceFrame.object_id.in_(sharing))
+    return list(session.scalars(query.order_by(RawScienceFrame.date_obs, RawScienceFrame.object_id)).unique())

@@ -1,0 +1,1 @@
+"""Makes products: plans, executes, and one module for each step."""

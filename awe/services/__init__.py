@@ -1,0 +1,1 @@
+"""Web servers over the database and the data servers."""
