@@ -25,7 +25,8 @@ class Settings:
 
     home: Path = _setting(Path(), "folder of the embedded database, the data server's files and the caches")
     database: str = _setting("", "SQLAlchemy address of the database; empty: SQLite in `home`")
-    data_server: str = _setting("http://127.0.0.1:8001", "address of the data server")
+    data_server: str = _setting("", "address of the data server; empty: one for `data_folder`, started when needed")
+    token_file: Path = _setting(Path(), "file with the token for writing to the data server; empty: none is needed")
     data_folder: Path = _setting(Path(), "where the data server started by awe keeps its files; empty: in `home`")
     cache_folder: Path = _setting(Path(), "local cache of files and pictures; empty: in `home`")
     cache_gigabytes: float = _setting(10.0, "size to which the local cache is kept")

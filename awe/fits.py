@@ -25,6 +25,7 @@ from awe.fits_verify import verify
 __all__ = [
     "PLANES",
     "Planes",
+    "from_bytes",
     "image_hdus",
     "open_planes",
     "read_header",
@@ -84,6 +85,14 @@ def section(path: Path, hdu: int | str | None, x0: int, x1: int, y0: int, y1: in
     if not (0 <= x0 < x1 <= nx and 0 <= y0 < y1 <= ny):
         raise BadRequest(f"pixels x {x0}:{x1}, y {y0}:{y1} lie outside {path.name}, whose image is {nx} x {ny} (x, y)")
     return _scaled(_stored(path, contents, found, (slice(y0, y1), slice(x0, x1))), found.header)
+
+
+def from_bytes(contents: bytes, what: str) -> np.ndarray:
+    """Return the pixels of the first image of a FITS file in memory: float32, or uint8 if so stored."""
+    for hdu in scan(Path(what), contents):
+        if hdu.is_image:
+            return _scaled(hdu.pixels(contents), hdu.header)
+    raise BadFile(f"{what} holds no image")
 
 
 def read_header(path: Path, hdu: int | str | None = None) -> Header:
@@ -207,9 +216,9 @@ def _scaled(pixels: np.ndarray, header: Header) -> np.ndarray:
     if pixels.dtype == np.uint8 and (scale, zero, blank) == (1, 0, None):
         return pixels.copy()
     exact = scale == 1 and abs(zero) < 2**23 and (pixels.dtype.itemsize <= 2 or zero == 0)
-    values = pixels.astype(np.float32 if exact else np.float64)
+    values: np.ndarray[Any, np.dtype[Any]] = pixels.astype(np.float32 if exact else np.float64)
     if (scale, zero) != (1, 0):
-        values = values * values.dtype.type(scale) + values.dtype.type(zero)
+        values = values * scale + zero
     if integer and blank is not None:
         values[pixels == blank] = np.nan
     return values.astype(np.float32, copy=False)

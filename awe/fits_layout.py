@@ -119,7 +119,9 @@ def _hdu(path: Path, contents: Any, start: int, index: int) -> Hdu:
     try:
         return Hdu(index, header, start, data_start, _data_bytes(header))
     except (KeyError, TypeError, ValueError, VerifyError) as error:
-        raise BadFile(f"{path} is damaged: the header of HDU {index} does not tell the size of its data: {error}") from error
+        raise BadFile(
+            f"{path} is damaged: the header of HDU {index} does not tell the size of its data: {error}"
+        ) from error
 
 
 def _end_card(contents: Any, start: int) -> int:
@@ -127,7 +129,7 @@ def _end_card(contents: Any, start: int) -> int:
     found = contents.find(_END, start)
     while found >= 0 and (found - start) % 80:
         found = contents.find(_END, found + 1)
-    return found + 80 if found >= 0 else -1
+    return int(found) + 80 if found >= 0 else -1
 
 
 def _axes(header: Header, keyword: str) -> tuple[int, ...]:
@@ -141,4 +143,4 @@ def _data_bytes(header: Header) -> int:
     if header.get("GROUPS") is True and axes and axes[0] == 0:
         axes = axes[1:]
     elements = prod(axes) if axes else 0
-    return abs(header["BITPIX"]) // 8 * int(header.get("GCOUNT", 1)) * (int(header.get("PCOUNT", 0)) + elements)
+    return abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * (int(header.get("PCOUNT", 0)) + elements)

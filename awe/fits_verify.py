@@ -36,7 +36,10 @@ def _wrong_sums(path: Path, contents: Any, hdu: Hdu) -> list[str]:
     wrong = []
     if (said := _said(hdu, "DATASUM")) and not (said.isdigit() and int(said) % _MODULUS == data):
         wrong.append(f"{path} is damaged: DATASUM of HDU {hdu.index} is {data}, its header says {said}")
-    if _said(hdu, "CHECKSUM") and (data + _sum(contents, hdu.header_start, hdu.data_start - hdu.header_start)) % _MODULUS:
+    if (
+        _said(hdu, "CHECKSUM")
+        and (data + _sum(contents, hdu.header_start, hdu.data_start - hdu.header_start)) % _MODULUS
+    ):
         wrong.append(f"{path} is damaged: CHECKSUM of HDU {hdu.index} is wrong")
     return wrong
 

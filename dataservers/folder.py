@@ -26,7 +26,7 @@ RESERVE = 16 << 20  # bytes of free disk that uploads leave, for the inventory
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class FolderBusy(Exception):
+class FolderBusyError(Exception):
     """Another server works on this folder."""
 
 
@@ -53,7 +53,7 @@ class Folder:
             file.seek(0)
             owner = json.loads(file.read() or "{}")
             message = f"{self.path} is served already, by process {owner.get('pid')} at {owner.get('address')}"
-            raise FolderBusy(message) from error
+            raise FolderBusyError(message) from error
         return file
 
     def announce(self, address: str) -> None:
@@ -82,7 +82,7 @@ class Folder:
         return max(0, shutil.disk_usage(self.path).free - RESERVE)
 
     def receive(self, name: str, pieces: Iterator[bytes], sha256: str | None) -> tuple[Entry, bool]:
-        """Keep a file under a name, and say whether it is new; nothing is kept unless all of it is right and on disk."""
+        """Keep a file, and say whether it is new; nothing is kept unless all of it is right and on disk."""
         with self._part(name) as part:
             found = _written(part, pieces)
             if sha256 not in (None, found):
@@ -161,7 +161,9 @@ class Folder:
         try:
             self.inventory.add(entry)
         except sqlite3.OperationalError as error:
-            log.warning("%s is kept, but could not be entered into the inventory (%s); it is hashed again later", name, error)
+            log.warning(
+                "%s is kept, but could not be entered into the inventory (%s); it is hashed again later", name, error
+            )
         return entry
 
 

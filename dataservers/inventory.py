@@ -19,7 +19,6 @@ CREATE TABLE IF NOT EXISTS file (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS file_shard ON file (shard);
 """
-_COLUMNS = "name, shard, size, sha256, mtime_ns"
 
 
 @dataclass(frozen=True)
@@ -55,16 +54,16 @@ class Inventory:
 
     def find(self, name: str) -> Entry | None:
         """Return the entry of a name."""
-        rows = self._rows(f"SELECT {_COLUMNS} FROM file WHERE name = ?", (name,))
+        rows = self._rows("SELECT * FROM file WHERE name = ?", (name,))
         return rows[0] if rows else None
 
     def shard(self, shard: str) -> dict[str, Entry]:
         """Return the entries of one folder by name."""
-        return {entry.name: entry for entry in self._rows(f"SELECT {_COLUMNS} FROM file WHERE shard = ?", (shard,))}
+        return {entry.name: entry for entry in self._rows("SELECT * FROM file WHERE shard = ?", (shard,))}
 
     def page(self, after: str, count: int) -> list[Entry]:
         """Return the first entries whose names come after one, by name."""
-        return self._rows(f"SELECT {_COLUMNS} FROM file WHERE name > ? ORDER BY name LIMIT ?", (after, count))
+        return self._rows("SELECT * FROM file WHERE name > ? ORDER BY name LIMIT ?", (after, count))
 
     def totals(self) -> tuple[int, int]:
         """Return the number of files and of their bytes."""
@@ -76,7 +75,7 @@ class Inventory:
         """Enter a file, in place of an older entry of its name."""
         with self._lock:
             self._connection.execute(
-                f"REPLACE INTO file ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - the columns are a constant
+                "REPLACE INTO file VALUES (?, ?, ?, ?, ?)",
                 (entry.name, entry.shard, entry.size, entry.sha256, entry.mtime_ns),
             )
 

@@ -8,7 +8,7 @@ import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ _DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _STRUCTURE = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|(Z?CHECK|Z?DATA)SUM|INHERIT|END")
 _SCALING = re.compile(r"BSCALE|BZERO|BLANK")
 _ORIGIN = re.compile(r"(CRPIX|LTV)([12])[A-Z]?")
-_STEP = re.compile(r"CD[12]_[12][A-Z]?|CDELT[12][A-Z]?")
+_STEP = re.compile(r"CD[12]_[12][A-Z]?|CDELT[12][A-Z]?|LTM1_1|LTM2_2")
 _SIP = re.compile(r"[AB]P?_(\d)_(\d)")
 
 
@@ -43,6 +43,16 @@ class Image:
     shape: tuple[int, ...]
     compressed: bool = False
     gzipped: bool = False
+
+    @cached_property
+    def lasting(self) -> str:
+        """The cards that hold for any section too."""
+        return "".join(card for card in _cards(self.cards) if not _matches(card[:8].strip(), _STRUCTURE, _ORIGIN))
+
+    @cached_property
+    def origins(self) -> dict[str, float]:
+        """The cards that say where the pixels lie, in the sky and in the image they were cut from."""
+        return {"LTV1": 0.0, "LTV2": 0.0} | {key: self.header[key] for key in self.header if _ORIGIN.fullmatch(key)}
 
     def pixels(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         """Return stored numbers, big-endian, without their scaling."""
@@ -85,10 +95,9 @@ class Section:
         """The header, with its WCS moved to the section."""
         ny, nx = self.shape
         structure = {"SIMPLE": True, "BITPIX": self.bitpix, "NAXIS": 2, "NAXIS1": nx, "NAXIS2": ny}
-        cards = [str(Card(keyword, value)) for keyword, value in structure.items()]
-        cards += [card for card in _cards(self.image.cards) if not self._is_replaced(card[:8].strip())]
-        cards += [str(Card(keyword, value)) for keyword, value in self._moved().items()]
-        text = "".join(cards) + "END".ljust(80)
+        text = "".join(str(Card(keyword, value)) for keyword, value in structure.items())
+        text += self.image.lasting if self.bin == 1 else self._unscaled()
+        text += "".join(str(Card(keyword, value)) for keyword, value in self._moved().items()) + "END".ljust(80)
         return text.ljust(_padded(len(text))).encode("ascii")
 
     def body(self) -> Iterator[bytes | memoryview]:
@@ -102,19 +111,19 @@ class Section:
             yield _bytes(band if self.bin == 1 else binned(_scaled(band, header), self.bin).astype(">f4"))
         yield bytes(-(prod(self.shape) * abs(self.bitpix) // 8) % BLOCK)
 
-    def _is_replaced(self, keyword: str) -> bool:
-        changed = [_STRUCTURE, _ORIGIN] if self.bin == 1 else [_STRUCTURE, _ORIGIN, _STEP, _SIP, _SCALING]
-        return any(pattern.fullmatch(keyword) for pattern in changed) or (self.bin > 1 and keyword in ("LTM1_1", "LTM2_2"))
+    def _unscaled(self) -> str:
+        cards = _cards(self.image.lasting)
+        return "".join(card for card in cards if not _matches(card[:8].strip(), _STEP, _SIP, _SCALING))
 
     def _moved(self) -> dict[str, float]:
         """Return the cards that change: a pixel p becomes (p - start - 0.5) / bin + 0.5 (FITS: the first is 1)."""
         header, n = self.image.header, self.bin
         start = {"1": self.x0, "2": self.y0}
-        moved = {"LTV1": 0.0, "LTV2": 0.0} | {k: header[k] for k in header if _ORIGIN.fullmatch(k)}
-        moved = {k: (v - start[k.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")[-1]] - 0.5) / n + 0.5 for k, v in moved.items()}
+        origins = self.image.origins.items()
+        moved = {k: (v - start[_ORIGIN.fullmatch(k)[2]] - 0.5) / n + 0.5 for k, v in origins}  # type: ignore[index]
         if n > 1:
             moved |= {key: header.get(key, 1.0) / n for key in ("LTM1_1", "LTM2_2")}
-            moved |= {key: header[key] * n for key in header if _STEP.fullmatch(key)}
+            moved |= {key: header[key] * n for key in header if _STEP.fullmatch(key) and not key.startswith("LTM")}
             powers = {key: match for key in header if (match := _SIP.fullmatch(key))}
             moved |= {key: header[key] * float(n) ** (int(m[1]) + int(m[2]) - 1) for key, m in powers.items()}
         return moved
@@ -136,7 +145,9 @@ def cut(path: Path, section: str, hdu: str | None, bin_: str | None) -> Section:
     (x0, x1), (y0, y1) = _interval(x, nx, section), _interval(y, ny, section)
     if not (0 <= x0 < x1 <= nx and 0 <= y0 < y1 <= ny):
         size = {"X-Image-Size": f"{nx},{ny}"}
-        raise Refused(416, f"section {section} is not inside {path.name}, whose image is {nx} x {ny} pixels (x, y)", size)
+        raise Refused(
+            416, f"section {section} is not inside {path.name}, whose image is {nx} x {ny} pixels (x, y)", size
+        )
     if not (bin_ or "1").isdigit() or int(bin_ or 1) < 1:
         raise Refused(400, f"bin must be a whole number from 1, got {bin_!r}")
     return Section(image, x0, x1, y0, y1, int(bin_ or 1))
@@ -150,7 +161,8 @@ def binned(values: np.ndarray, n: int) -> np.ndarray:
     good = np.isfinite(blocks)
     count = good.sum(axis=(1, 3))
     total = np.where(good, blocks, 0).sum(axis=(1, 3), dtype=np.float64)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    means: np.ndarray = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return means
 
 
 def _chosen(path: Path, hdu: str | None, image: bool = True) -> Image:
@@ -240,10 +252,14 @@ def _interval(text: str, length: int, section: str) -> tuple[int, int]:
 
 
 def _scaled(pixels: np.ndarray, header: Header) -> np.ndarray:
-    values = pixels.astype(np.float64) * header.get("BSCALE", 1) + header.get("BZERO", 0)
+    values: np.ndarray = pixels.astype(np.float64) * header.get("BSCALE", 1) + header.get("BZERO", 0)
     if "BLANK" in header and pixels.dtype.kind in "iu":
         values[pixels == header["BLANK"]] = np.nan
     return values
+
+
+def _matches(keyword: str, *patterns: re.Pattern[str]) -> bool:
+    return any(pattern.fullmatch(keyword) for pattern in patterns)
 
 
 def _cards(text: str) -> Iterator[str]:
@@ -251,7 +267,7 @@ def _cards(text: str) -> Iterator[str]:
 
 
 def _bytes(pixels: np.ndarray) -> memoryview:
-    return memoryview(np.ascontiguousarray(pixels)).cast("B")
+    return np.ascontiguousarray(pixels).view(np.uint8).data
 
 
 def _padded(count: int) -> int:

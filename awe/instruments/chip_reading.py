@@ -258,8 +258,8 @@ class _ChipReader:
         distance = float(separation(ra, dec, pointing.ra, pointing.dec))
         if distance > FURTHEST_FROM_POINTING:
             raise BadFile(
-                f"absurd WCS in {self._hdu}: it puts the image at RA {ra:.4f}, Dec {dec:.4f}, {distance:.1f} deg from the"
-                f" pointing RA {pointing.ra:.4f}, Dec {pointing.dec:.4f}"
+                f"absurd WCS in {self._hdu}: it puts the image at RA {ra:.4f}, Dec {dec:.4f}, {distance:.1f} deg from"
+                f" the pointing RA {pointing.ra:.4f}, Dec {pointing.dec:.4f}"
             )
 
     def _note(self, what: str, keyword: str, value: object, became: object) -> None:

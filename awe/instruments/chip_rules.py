@@ -1,24 +1,28 @@
 """Chips in an instrument file: which part of the image is what, and the properties of the electronics."""
 
+# ruff: noqa: RUF009  key() makes the field of a dataclass
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from awe.instruments import schema
-from awe.instruments.rules import CONDITIONS, Condition, normal_keyword
+from awe.instruments.rules import CONDITIONS, Condition, keyword_name
 from awe.instruments.schema import Where, key
 from awe.kernels.sections import Section
 
 WHOLE_IMAGE = "all"
-_KEYWORD = schema.one_or_more(lambda value, where: normal_keyword(schema.text(value, where)))
+_KEYWORD = schema.one_or_more(keyword_name)
 
 
 @dataclass(frozen=True)
 class Source:
     """A property of a chip, from a header keyword (of the extension, else of the primary header)."""
 
-    keyword: tuple[str, ...] = key("header keyword; of several, the first present", "text or list of texts", _KEYWORD, ())
+    keyword: tuple[str, ...] = key(
+        "header keyword; of several, the first present", "text or list of texts", _KEYWORD, ()
+    )
     default: Any = key("value if the header has none of them", "number or section", schema.anything, None)
     from_wcs: bool = key("for `pixel_scale`: else take it from the header's WCS", "boolean", schema.switch, False)
 
@@ -95,16 +99,18 @@ class ChipRule:
     """A chip, or with `numbers` a row of like chips. Give one for each way of reading it out, told apart by `when`."""
 
     name: str = key("name of the chip; `{number}` or `{number:02}` stands for the number", "text", schema.text)
-    data_section: Source = key(
-        "the pixels that see the sky; `all` for the whole image", _SECTION_KIND, section_source
-    )
+    data_section: Source = key("the pixels that see the sky; `all` for the whole image", _SECTION_KIND, section_source)
     pixel_scale: Source = key("size of a pixel on the sky", f"number, arcsec, {_NUMBER_KIND}", number_source)
     numbers: str | None = key("first and last number of the chips, as `0:35`", "text", schema.text, None)
     extension: str | None = key("EXTNAME of its image; none: any image", "text", schema.text, None)
-    when: tuple[Condition, ...] = key("conditions on the header, such as the binning", "list of conditions", CONDITIONS, ())
+    when: tuple[Condition, ...] = key(
+        "conditions on the header, such as the binning", "list of conditions", CONDITIONS, ()
+    )
     prescan: tuple[Source, ...] = key("prescan", "section(s), or table(s) with keyword", _SECTIONS, ())
     overscan: tuple[Source, ...] = key("overscan", "section(s), or table(s) with keyword", _SECTIONS, ())
-    gain: Source | None = key("gain; needed without amplifiers", f"number, electron/adu, {_NUMBER_KIND}", number_source, None)
+    gain: Source | None = key(
+        "gain; needed without amplifiers", f"number, electron/adu, {_NUMBER_KIND}", number_source, None
+    )
     read_noise_electron: Source | None = key(
         "nominal read noise; needed without amplifiers", f"number, electron, {_NUMBER_KIND}", number_source, None
     )
@@ -117,8 +123,12 @@ class ChipRule:
     rotation: float = key(
         "position angle of the y axis (north through east), for frames without a WCS", "number, deg", schema.number, 0.0
     )
-    flip_x: bool = key("x runs to the east (before rotation), for frames without a WCS", "boolean", schema.switch, False)
-    flip_y: bool = key("y runs to the south (before rotation), for frames without a WCS", "boolean", schema.switch, False)
+    flip_x: bool = key(
+        "x runs to the east (before rotation), for frames without a WCS", "boolean", schema.switch, False
+    )
+    flip_y: bool = key(
+        "y runs to the south (before rotation), for frames without a WCS", "boolean", schema.switch, False
+    )
     amplifiers: tuple[AmplifierRule, ...] = key(
         "if several: gain and read noise of the chip are then their means, saturation their least",
         "tables `[[chips.amplifiers]]`",

@@ -1,21 +1,21 @@
 """Definitions of instruments, read from TOML files and checked."""
 
+# ruff: noqa: RUF009  key() makes the field of a dataclass
+
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from awe.errors import BadRequest
 from awe.instruments import schema
 from awe.instruments.chip_rules import CHIPS, ChipRule, FocalPlane, check_focal_plane
-from awe.instruments.rules import RAW_CLASSES, ClassRule, Match, normal_keyword
+from awe.instruments.keyword_rules import DateRule, Keywords
+from awe.instruments.rules import ClassRule, Match
 from awe.instruments.schema import Where, key
-from awe.instruments.values import UNITS
 
 DEFAULT_EXTINCTION = "default"
-_KEYWORDS = schema.one_or_more(lambda value, where: normal_keyword(schema.text(value, where)))
 _FLOATS = schema.named(schema.number)
 
 
@@ -31,78 +31,6 @@ class TelescopeSite:
     def __post_init__(self) -> None:
         if not (-180 <= self.longitude <= 180 and -90 <= self.latitude <= 90):
             raise ValueError(f"longitude {self.longitude}, latitude {self.latitude} is no place on earth")
-
-
-@dataclass(frozen=True)
-class DateRule:
-    """One way to find when an exposure started. The rules are tried in order; the first whose keywords are present."""
-
-    keyword: str = key("header keyword of the time, or of the date", "text", lambda v, w: _KEYWORDS(v, w)[0])
-    form: str = key(
-        "`iso`: date and time in one (an offset such as `-0700` in the value is honoured); `date`: the date here, the"
-        " time of day in `time_keyword`; `mjd`: modified Julian date",
-        "`iso`, `date` or `mjd`",
-        schema.one_of("iso", "date", "mjd"),
-        "iso",
-    )
-    time_keyword: str | None = key(
-        "keyword of the time of day, for `date`", "text", lambda v, w: _KEYWORDS(v, w)[0], None
-    )
-    scale: str = key(
-        "time scale of values without an offset of their own", "`UTC` or `local`", schema.one_of("UTC", "local"), "UTC"
-    )
-    utc_offset_hours: float = key("for `local`: local time minus UTC", "number, hours", schema.number, 0.0)
-    marks: str = key(
-        "which moment of the exposure it is",
-        "`start`, `middle` or `end`",
-        schema.one_of("start", "middle", "end"),
-        "start",
-    )
-    offset_seconds: float = key("added to the time: a known error of the clock", "number, s", schema.number, 0.0)
-
-    def __post_init__(self) -> None:
-        if (self.form == "date") != (self.time_keyword is not None):
-            raise ValueError("form 'date' needs time_keyword, and the other forms do not take it")
-        if self.scale == "UTC" and self.utc_offset_hours:
-            raise ValueError("utc_offset_hours is for scale 'local'")
-
-
-@dataclass(frozen=True)
-class KeywordRule:
-    """Where a fact about the exposure stands in the header."""
-
-    keyword: tuple[str, ...] = key("header keyword; of several, the first present", "text or list", _KEYWORDS)
-    unit: str | None = key(
-        "what the number is: " + ", ".join(f"`{unit}`" for unit in UNITS),
-        "text",
-        schema.one_of(*UNITS),
-        None,
-    )
-    required: tuple[str, ...] = key(
-        "refuse a file without it: `true`, or for which raw classes", "boolean or list", lambda v, w: _classes(v, w), ()
-    )
-    default: Any = key("value if the header has none", "text or number", schema.anything, None)
-    absent: tuple[Any, ...] = key("values that mean: not known", "list", schema.many(schema.anything), ())
-
-
-@dataclass(frozen=True)
-class Keywords:
-    """The facts about an exposure; each is a table, or short `field = "KEYWORD"`."""
-
-    exptime: KeywordRule = key("exposure time", "keyword rule", lambda v, w: _keyword_rule(v, w))
-    object: KeywordRule = key("name of the target", "keyword rule", lambda v, w: _keyword_rule(v, w))
-    filter: KeywordRule = key("name of the filter", "keyword rule", lambda v, w: _keyword_rule(v, w))
-    airmass: KeywordRule | None = key("airmass", "keyword rule", lambda v, w: _keyword_rule(v, w), None)
-    ra: KeywordRule | None = key("right ascension of the pointing", "keyword rule", lambda v, w: _keyword_rule(v, w), None)
-    dec: KeywordRule | None = key("declination of the pointing", "keyword rule", lambda v, w: _keyword_rule(v, w), None)
-    observer: KeywordRule | None = key("who observed", "keyword rule", lambda v, w: _keyword_rule(v, w), None)
-    programme: KeywordRule | None = key("observing programme", "keyword rule", lambda v, w: _keyword_rule(v, w), None)
-    observing_block: KeywordRule | None = key(
-        "name of the observing block", "keyword rule", lambda v, w: _keyword_rule(v, w), None
-    )
-    observing_block_start: KeywordRule | None = key(
-        "when the observing block started (ISO 8601, UTC)", "keyword rule", lambda v, w: _keyword_rule(v, w), None
-    )
 
 
 @dataclass(frozen=True)
@@ -169,7 +97,10 @@ class InstrumentDefinition:
         (),
     )
     calibration: CalibrationPolicy = key(
-        "choice of calibrations", "table `[calibration]`", schema.table_of(CalibrationPolicy), CalibrationPolicy((), False)
+        "choice of calibrations",
+        "table `[calibration]`",
+        schema.table_of(CalibrationPolicy),
+        CalibrationPolicy((), False),
     )
     photometry: PhotometryHints = key(
         "bands and extinction", "table `[photometry]`", schema.table_of(PhotometryHints), PhotometryHints((), ())
@@ -230,26 +161,3 @@ def load_definition(path: Path) -> InstrumentDefinition:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadRequest(f"instrument file {path} can't be read: {error}") from error
     return schema.read_table(InstrumentDefinition, table, Where(path.name))
-
-
-def _keyword_rule(value: Any, where: Where) -> KeywordRule:
-    table = {"keyword": value} if isinstance(value, str | list) else value
-    rule = schema.read_table(KeywordRule, table, where)
-    allowed = _FIELD_UNITS.get(where.path.rpartition(".")[2], (None,))
-    if rule.unit not in allowed:
-        where.refuse("unit " + " or ".join(repr(unit) for unit in allowed), rule.unit)
-    return rule
-
-
-_FIELD_UNITS: dict[str, tuple[str | None, ...]] = {
-    "ra": ("deg", "hour", "rad"),
-    "dec": ("deg", "rad"),
-    "exptime": ("s", "ms", "min"),
-    "airmass": ("airmass", "altitude", "zenith distance"),
-}
-
-
-def _classes(value: Any, where: Where) -> tuple[str, ...]:
-    if isinstance(value, bool):
-        return RAW_CLASSES if value else ()
-    return tuple(schema.many(schema.one_of(*RAW_CLASSES))(value, where))

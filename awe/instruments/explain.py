@@ -10,9 +10,7 @@ from awe.instruments.definition import InstrumentDefinition
 from awe.instruments.reading import read_with_account
 
 
-def explain(
-    path: Path, definitions: Mapping[str, InstrumentDefinition], now: datetime | None = None
-) -> list[Finding]:
+def explain(path: Path, definitions: Mapping[str, InstrumentDefinition], now: datetime | None = None) -> list[Finding]:
     """Return how a file is read, step by step; the last finding is the verdict, with the reason if it is refused.
 
     Raises
@@ -36,8 +34,10 @@ def as_table(findings: Sequence[Finding]) -> str:
     """Return findings as lines of text, in columns."""
     rows = [("step", "subject", "looked up", "found", "became")]
     rows += [(f.step, f.subject, f.looked_up, f.found, f.became) for f in findings]
-    # the last two columns may be long sentences: they don't widen the others
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    # a long sentence shifts the rest of its line, rather than widen all lines
+    widths = [min(36, max(len(row[i]) for row in rows)) for i in range(3)]
     found = min(40, max(len(row[3]) for row in rows))
-    lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3].ljust(found)]) for row in rows]
+    lines = [
+        "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3].ljust(found)]) for row in rows
+    ]
     return "\n".join(f"{line}  {row[4]}".rstrip() for line, row in zip(lines, rows, strict=True))

@@ -7,11 +7,12 @@ from typing import Any
 
 from awe.errors import BadFile
 from awe.instruments.account import Account, Spelled, first_present
-from awe.instruments.definition import DateRule, InstrumentDefinition, KeywordRule
+from awe.instruments.definition import InstrumentDefinition
+from awe.instruments.keyword_rules import DateRule, KeywordRule
 from awe.instruments.rules import SKY_CLASSES, Cards, all_hold, keywords_of, shown
 from awe.instruments.values import UNITS, from_mjd, in_utc, number, parse_date, parse_time
 
-EARLIEST = datetime(1970, 1, 1)  # noqa: DTZ001  UTC without a zone
+EARLIEST = datetime(1970, 1, 1)
 _RANGES = {"ra": (0.0, 360.0), "dec": (-90.0, 90.0), "airmass": (0.99, 40.0), "exptime": (0.0, 1e6)}
 
 
@@ -119,7 +120,9 @@ class FieldReader:
         self._account.note("exposure", field, keyword, value, f"{became} (default)" if by_default else became)
 
 
-def read_start(cards: Cards, definition: InstrumentDefinition, exptime: float, now: datetime, account: Account) -> datetime:
+def read_start(
+    cards: Cards, definition: InstrumentDefinition, exptime: float, now: datetime, account: Account
+) -> datetime:
     """Return when the exposure started, UTC, by the first date rule whose keywords are present."""
     for rule in definition.date:
         keywords = (rule.keyword, *((rule.time_keyword,) if rule.time_keyword else ()))
@@ -132,10 +135,14 @@ def read_start(cards: Cards, definition: InstrumentDefinition, exptime: float, n
             start = _start(rule, values, exptime)
         except (ValueError, OverflowError, TypeError) as error:
             raise BadFile(f"date can't be read: {looked_up} is {values!r} ({error})") from error
-        account.note("date", rule.form, looked_up, Spelled(" ".join(map(str, values))), f"{start.isoformat()} UTC, start")
+        account.note(
+            "date", rule.form, looked_up, Spelled(" ".join(map(str, values))), f"{start.isoformat()} UTC, start"
+        )
         if not EARLIEST <= start <= now + timedelta(days=1):
             fault = "in the future" if start > now else "absurd"
-            raise BadFile(f"date {fault}: {shown(cards, keywords)}, hence {start.isoformat()} UTC; now is {now.isoformat()}")
+            raise BadFile(
+                f"date {fault}: {shown(cards, keywords)}, hence {start.isoformat()} UTC; now is {now.isoformat()}"
+            )
         return start
     wanted = " or ".join(rule.keyword for rule in definition.date)
     raise BadFile(f"missing keyword {wanted}: {definition.name} needs it for the date of the exposure")

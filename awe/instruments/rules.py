@@ -1,5 +1,7 @@
 """Conditions on header keywords, and the ordered rules made of them."""
 
+# ruff: noqa: RUF009  key() makes the field of a dataclass
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -28,7 +30,8 @@ def normal_keyword(keyword: str) -> str:
     return " ".join(keyword.upper().split()).removeprefix("HIERARCH ")
 
 
-def _keyword(value: Any, where: schema.Where) -> str:
+def keyword_name(value: Any, where: schema.Where) -> str:
+    """Read the name of a header keyword."""
     return normal_keyword(schema.text(value, where))
 
 
@@ -44,7 +47,7 @@ class Outcome:
 class Condition:
     """What one header keyword must be. Exactly one test is given; texts are compared without regard to case."""
 
-    keyword: str = key("the header keyword; `ESO DPR TYPE` for `HIERARCH ESO DPR TYPE`", "text", _keyword)
+    keyword: str = key("the header keyword; `ESO DPR TYPE` for `HIERARCH ESO DPR TYPE`", "text", keyword_name)
     equals: Any = key("the value is this", "text, number or boolean", schema.anything, None)
     like: tuple[str, ...] = key(
         "the value fits (one of) these patterns of `*`, `?` and `[...]`",
@@ -163,7 +166,7 @@ def _same(found: Any, expected: Any) -> bool:
         return found is expected
     if isinstance(expected, str):
         return _plain(found) == _plain(expected)
-    return _number(found) == expected
+    return bool(_number(found) == expected)
 
 
 def _number(value: Any) -> float | None:

@@ -1,7 +1,7 @@
 """Reading of TOML tables into dataclasses whose fields say what each key means; the documentation is made from them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
@@ -158,6 +158,6 @@ def markdown_table(cls: type[Any]) -> str:
 
 
 def _spelled(default: Any) -> str:
-    if default is None or default == ():
+    if default in (None, (), "") or is_dataclass(default):
         return "none"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"

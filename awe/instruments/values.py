@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001  datetimes are UTC without a zone throughout awe
+MJD_ZERO = datetime(1858, 11, 17)  # UTC without a zone, as all datetimes in awe
 
 UNITS: dict[str, Callable[[float], float]] = {
     "deg": lambda value: value,

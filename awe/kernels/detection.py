@@ -140,7 +140,9 @@ def catalogue_type(apertures: int) -> np.dtype[Any]:
     return np.dtype(fields + [(name, "i4") for name in whole])
 
 
-def stars(catalogue: Catalogue, signal_to_noise: float = 20.0, max_ellipticity: float = 0.3) -> Stars:
+def stars(
+    catalogue: Catalogue, signal_to_noise: float = 20.0, max_ellipticity: float = 0.3, min_fwhm: float = 1.3
+) -> Stars:
     """Select unsaturated, unblended, round, point-like sources, and measure the seeing by them.
 
     The stellar width is the densest place (half-sample mode, Bickel & Fruehwirth 2006) of the logarithm of FWHM_IMAGE;
@@ -152,11 +154,13 @@ def stars(catalogue: Catalogue, signal_to_noise: float = 20.0, max_ellipticity: 
     signal_to_noise : float
         Least ratio of FLUX_AUTO to its error.
     max_ellipticity : float
+    min_fwhm : float, pixel
+        Sharper sources are cosmic rays and hot pixels: in a frame not yet cleaned they can be more than the stars.
     """
     spoiled = PixelFlag.HOT | PixelFlag.COLD | PixelFlag.SATURATED | PixelFlag.COSMIC | PixelFlag.NO_DATA
     fwhm = catalogue["FWHM_IMAGE"].astype(np.float64)
     usable = (catalogue["FLAGS"] == 0) & (catalogue["IMAFLAGS"] & int(spoiled) == 0)
-    usable &= np.isfinite(fwhm) & (fwhm > 0.5) & (catalogue["ELLIPTICITY"] < max_ellipticity)
+    usable &= np.isfinite(fwhm) & (fwhm > min_fwhm) & (catalogue["ELLIPTICITY"] < max_ellipticity)
     usable &= catalogue["FLUX_AUTO"] > signal_to_noise * catalogue["FLUXERR_AUTO"]
     if not usable.any():
         return Stars(usable, math.nan, math.nan)
@@ -336,7 +340,7 @@ def _fill_positions(catalogue: Catalogue, plane: Plane) -> None:
     catalogue["XWIN_IMAGE"], catalogue["YWIN_IMAGE"] = centre.x, centre.y
     catalogue["ERRXWIN_IMAGE"] = np.where(centre.converged, centre.error_x, catalogue["ERRX_IMAGE"])
     catalogue["ERRYWIN_IMAGE"] = np.where(centre.converged, centre.error_y, catalogue["ERRY_IMAGE"])
-    catalogue["FWHM_IMAGE"] = profile_widths(plane, centre.x, centre.y, np.maximum(1.4 * radius, 2.0), number)
+    catalogue["FWHM_IMAGE"] = profile_widths(plane, centre.x, centre.y, np.maximum(1.7 * radius, 2.0), number)
 
 
 def _fill_apertures(catalogue: Catalogue, plane: Plane, apertures: Sequence[float]) -> None:

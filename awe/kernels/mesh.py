@@ -1,136 +1,154 @@
-"""Where the pixels of an output grid fall on an input image: exact on a mesh, interpolated between its nodes."""
-
-from dataclasses import dataclass
-from typing import Self
+"""A mesh of equal cells over an image: its geometry, its repair, and its spread over the pixels by a spline."""
 
 import numpy as np
-from numpy.typing import NDArray
-
-from awe.kernels.sections import Section
-from awe.kernels.wcs import Wcs
-
-TOLERANCE = 0.001
-"""Largest error of an interpolated position, input pixels."""
-
-FIRST_STEP, LAST_STEP = 32, 2
-_EDGE_POINTS = 65
+from numba import njit
+from scipy.ndimage import distance_transform_edt
 
 
-@dataclass(frozen=True)
-class PixelMesh:
-    """Input positions of the nodes of a mesh over a region of the output grid.
-
-    `x`, `y`: float64 [my, mx], position of each node on the input (pixel; NaN where there is none); node (j, i) is
-    the output pixel (region.x0 + i * step, region.y0 + j * step), and the last nodes lie on or beyond the region.
-    `area`: float64 [my, mx], size of an output pixel in input pixels (the Jacobian of the mapping, without sign).
-    `error`: largest error of a bilinear interpolation between nodes that was found (input pixel).
-    """
-
-    region: Section
-    step: int
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    area: NDArray[np.float64]
-    error: float
-
-    @classmethod
-    def from_nodes(cls, region: Section, step: int, x: NDArray[np.float64], y: NDArray[np.float64], error: float) -> Self:
-        """Make a mesh of node positions, and derive the pixel area from them."""
-        (x_along_y, x_along_x), (y_along_y, y_along_x) = (np.gradient(nodes, step, edge_order=2) for nodes in (x, y))
-        return cls(region, step, x, y, np.abs(x_along_x * y_along_y - x_along_y * y_along_x), error)
-
-    def positions(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """Return the input x, y of output pixels, interpolated: what the resampling of an image uses."""
-        column, row = (x - self.region.x0) / self.step, (y - self.region.y0) / self.step
-        i = np.clip(column.astype(int), 0, self.x.shape[1] - 2)
-        j = np.clip(row.astype(int), 0, self.x.shape[0] - 2)
-        s, t = column - i, row - j
-        return tuple(
-            (1 - t) * ((1 - s) * nodes[j, i] + s * nodes[j, i + 1])
-            + t * ((1 - s) * nodes[j + 1, i] + s * nodes[j + 1, i + 1])
-            for nodes in (self.x, self.y)
-        )
-
-
-def overlap_region(source: Wcs, shape: tuple[int, int], target: Wcs, grid_shape: tuple[int, int]) -> Section | None:
-    """Return the smallest rectangle of the output grid that holds all of an input image.
+def spread_mesh(mesh: np.ndarray, shape: tuple[int, int], overshoot: bool = True) -> np.ndarray:
+    """Spread a mesh of equal cells over an image by a natural bicubic spline.
 
     Parameters
     ----------
-    source, target : Wcs
-        Of the input image and of the output grid.
-    shape, grid_shape : tuple of int
-        (ny, nx) of the input image and of the output grid; the rectangle is cut to the grid.
+    mesh : ndarray, shape (rows, columns)
+        Value at the centre of each cell; finite.
+    shape : tuple of int
+        Shape (ny, nx) of the image the cells tile.
+    overshoot : bool
+        Whether the spline may leave the range of the mesh, as it does next to steps: a noise map must not, lest it
+        become negative.
 
     Returns
     -------
-    Section, or None where the image and the grid have no pixel in common
+    ndarray of float32, shape (ny, nx)
     """
-    along = np.linspace(0.0, 1.0, _EDGE_POINTS)
-    low, high = np.zeros(_EDGE_POINTS), np.ones(_EDGE_POINTS)
-    x = np.concatenate([along, high, along, low]) * shape[1] - 0.5
-    y = np.concatenate([low, along, high, along]) * shape[0] - 0.5
-    x, y = target.to_pixel(*source.to_sky(x, y))
-    seen = np.isfinite(x) & np.isfinite(y)
-    if not seen.any():
-        return None
-    # an edge bends a little between its points: by a 1/64^2 of its bend over the image
-    slack = 0.5
-    x0, x1 = max(0.0, np.ceil(x[seen].min() - slack)), min(grid_shape[1], np.floor(x[seen].max() + slack) + 1.0)
-    y0, y1 = max(0.0, np.ceil(y[seen].min() - slack)), min(grid_shape[0], np.floor(y[seen].max() + slack) + 1.0)
-    return Section(int(x0), int(x1), int(y0), int(y1)) if x0 < x1 and y0 < y1 else None
+    out = np.empty(shape, np.float32)
+    low, high = (-np.inf, np.inf) if overshoot else (np.min(mesh), np.max(mesh))
+    _spread(np.ascontiguousarray(mesh, np.float64), np.float32(low), np.float32(high), out)
+    return out
 
 
-def pixel_mesh(
-    source: Wcs, target: Wcs, region: Section, step: int = FIRST_STEP, tolerance: float = TOLERANCE
-) -> PixelMesh:
-    """Compute where the pixels of a region of the output grid fall on the input.
+def cell_edges(length: int, cell: int) -> np.ndarray:
+    """Return the first pixel of each cell along an axis, and the length at the end."""
+    count = max(1, round(length / cell))
+    return np.linspace(0, length, count + 1).round().astype(np.int64)
 
-    The interpolation is compared with the exact mapping halfway between all nodes, where its error is largest; the
-    step is halved until the error is below the tolerance.
+
+def fill_and_filter(mesh: np.ndarray, filter_size: int) -> np.ndarray:
+    """Give cells without a value that of the nearest that has one, then take the running median over cells.
 
     Parameters
     ----------
-    source, target : Wcs
-        Of the input image and of the output grid, any projection and distortion.
-    region : Section
-        Part of the output grid, 0-based.
-    step : int, pixel of the output grid
-        Distance of the nodes at first.
-    tolerance : float, input pixel
+    mesh : ndarray, shape (rows, columns)
+        NaN = no value.
+    filter_size : int, cells
+        Odd side of the window, which shrinks towards the borders so that it stays centred: a lopsided one would
+        shift the border of an inclined background by half a cell.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows, columns)
 
     Raises
     ------
     ValueError
-        If the tolerance can't be met at a step of 2 pixels: the mapping is not smooth.
+        If no cell has a value.
     """
-    reach = step
-    x, y = _nodes(source, target, region, step, reach)
-    while True:
-        if step <= LAST_STEP:
-            raise ValueError(f"the mapping on region {region} is not smooth: no mesh is right to {tolerance} pixel")
-        fine_x, fine_y = _nodes(source, target, region, step // 2, reach)
-        error = max(_interpolation_error(x, fine_x), _interpolation_error(y, fine_y))
-        if error < tolerance:
-            return PixelMesh.from_nodes(region, step, x, y, error)
-        step //= 2
-        x, y = fine_x, fine_y
+    empty = ~np.isfinite(mesh)
+    if empty.all():
+        raise ValueError(f"none of the {mesh.size} cells of the mesh has enough good pixels")
+    if empty.any():
+        nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
+        mesh = mesh[tuple(nearest)]
+    return _filtered(np.ascontiguousarray(mesh, np.float64), filter_size // 2)
 
 
-def _nodes(
-    source: Wcs, target: Wcs, region: Section, step: int, reach: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return exact positions at nodes over whole cells of the size `reach`, two or more along each axis."""
-    ny, nx = (max(2, -(-(length - 1) // reach)) * (reach // step) + 1 for length in region.shape)
-    column, row = np.meshgrid(region.x0 + step * np.arange(nx), region.y0 + step * np.arange(ny))
-    return source.to_pixel(*target.to_sky(column, row))
+@njit(nogil=True, cache=True)
+def _filtered(mesh, reach):
+    rows, columns = mesh.shape
+    out = np.empty_like(mesh)
+    for j in range(rows):
+        b = min(reach, j, rows - 1 - j)
+        for i in range(columns):
+            a = min(reach, i, columns - 1 - i)
+            out[j, i] = np.median(mesh[j - b : j + b + 1, i - a : i + a + 1].copy())
+    return out
 
 
-def _interpolation_error(nodes: NDArray[np.float64], fine: NDArray[np.float64]) -> float:
-    """Return the largest difference of bilinear interpolation and exact positions on a mesh twice as fine."""
-    between = np.empty_like(fine)
-    between[::2, ::2] = nodes
-    between[::2, 1::2] = (nodes[:, 1:] + nodes[:, :-1]) / 2
-    between[1::2, :] = (between[2::2, :] + between[:-1:2, :]) / 2
-    error = np.abs(between - fine)
-    return float(np.max(error, initial=0.0, where=np.isfinite(error)))
+@njit(nogil=True, cache=True)
+def _curvatures(values):
+    """Return the second derivatives at the nodes of the natural cubic spline through equally spaced values."""
+    size = values.size
+    curvature = np.zeros(size)
+    pivot = np.zeros(size)
+    for k in range(1, size - 1):
+        factor = 1 / (4 - pivot[k - 1])
+        pivot[k] = factor
+        curvature[k] = factor * (6 * (values[k - 1] - 2 * values[k] + values[k + 1]) - curvature[k - 1])
+    for k in range(size - 2, 0, -1):
+        curvature[k] -= pivot[k] * curvature[k + 1]
+    return curvature
+
+
+@njit(nogil=True, cache=True)
+def _cubic(values, curvature, k):
+    """Return the coefficients of the spline between node k and the next, in powers of the distance from k."""
+    slope = values[k + 1] - values[k] - (2 * curvature[k] + curvature[k + 1]) / 6
+    return values[k], slope, 0.5 * curvature[k], (curvature[k + 1] - curvature[k]) / 6
+
+
+@njit(nogil=True, cache=True)
+def _evaluate(values, curvature, place):
+    """Return the spline at one place in units of nodes; a straight line beyond the ends."""
+    size = values.size
+    if size == 1:
+        return values[0]
+    k = min(max(int(np.floor(place)), 0), size - 2)
+    a, b, c, d = _cubic(values, curvature, k)
+    t = place - k
+    if t < 0:
+        return a + b * t
+    if t > 1:
+        return a + b + c + d + (b + 2 * c + 3 * d) * (t - 1)
+    return a + t * (b + t * (c + t * d))
+
+
+@njit(nogil=True, cache=True)
+def _spread_row(nodes, curvature, low, high, out):
+    """Evaluate a spline at every pixel of a row: interval by interval, so that the inner loop is a plain polynomial."""
+    size, nx = nodes.size, out.size
+    per_node = nx / size
+    start = 0
+    for k in range(-1, size):
+        end = nx if k == size - 1 else min(nx, int(np.ceil((k + 1.5) * per_node - 0.5)))
+        if size == 1 or k < 0 or k == size - 1:
+            for x in range(start, end):
+                out[x] = min(max(np.float32(_evaluate(nodes, curvature, (x + 0.5) / per_node - 0.5)), low), high)
+        else:
+            a, b, c, d = _cubic(nodes, curvature, k)
+            # Coefficients around the first pixel of the interval, in pixels, keep float32 exact enough.
+            h = 1 / per_node
+            t0 = (start + 0.5) * h - 0.5 - k
+            p0 = np.float32(a + t0 * (b + t0 * (c + t0 * d)))
+            p1 = np.float32((b + t0 * (2 * c + 3 * t0 * d)) * h)
+            p2, p3 = np.float32((c + 3 * t0 * d) * h * h), np.float32(d * h * h * h)
+            for x in range(end - start):
+                t = np.float32(x)
+                out[start + x] = min(max(p0 + t * (p1 + t * (p2 + t * p3)), low), high)
+        start = end
+
+
+@njit(nogil=True, cache=True)
+def _spread(mesh, low, high, out):
+    rows, columns = mesh.shape
+    ny = out.shape[0]
+    along_y = np.empty((columns, rows))
+    for i in range(columns):
+        along_y[i] = _curvatures(mesh[:, i].copy())
+    values = np.ascontiguousarray(mesh.T)
+    nodes = np.empty(columns)
+    for y in range(ny):
+        place = (y + 0.5) * rows / ny - 0.5
+        for i in range(columns):
+            nodes[i] = _evaluate(values[i], along_y[i], place)
+        _spread_row(nodes, _curvatures(nodes), low, high, out[y])

@@ -4,14 +4,13 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
-from scipy.stats import norm
+from scipy.integrate import simpson
+from scipy.special import gammaln, log_ndtr
 
 _EXACT = 40
-_GRID = 801
+_GRID = 201
 
 
-@lru_cache(maxsize=8)
 def median_inefficiency(largest: int) -> NDArray[np.float64]:
     """Return var(median) / var(mean) of n equal Gaussian numbers, for n = 0 (set to 1) to `largest`.
 
@@ -19,29 +18,31 @@ def median_inefficiency(largest: int) -> NDArray[np.float64]:
     distribution of the middle order statistics (David & Nagaraja 2003, Order Statistics, section 2); beyond by
     pi/2 (1 - a/n), with a from n = 39 and 40: odd and even n differ.
     """
-    table = np.ones(largest + 1)
-    for n in range(3, min(largest, _EXACT) + 1):
-        table[n] = n * (_odd_variance(n) if n % 2 else _even_variance(n))
-    for n in range(_EXACT + 1, largest + 1):
-        known = _EXACT - n % 2
-        table[n] = np.pi / 2 * (1 - (1 - table[known] / (np.pi / 2)) * known / n)
-    return table
+    return np.array([_inefficiency(n) for n in range(largest + 1)])
+
+
+@lru_cache(maxsize=None)
+def _inefficiency(n: int) -> float:
+    if n <= 2:
+        return 1.0
+    if n <= _EXACT:
+        return n * (_odd_variance(n) if n % 2 else _even_variance(n))
+    known, limit = _EXACT - n % 2, np.pi / 2
+    return limit * (1 - (1 - _inefficiency(known) / limit) * known / n)
 
 
 def _odd_variance(n: int) -> float:
-    x, step = np.linspace(-8, 8, 20 * _GRID, retstep=True)
     half = (n - 1) // 2
-    density = gammaln(n + 1) - 2 * gammaln(half + 1) + half * (norm.logcdf(x) + norm.logsf(x)) + norm.logpdf(x)
-    return float(np.sum(x**2 * np.exp(density)) * step)
+    x = np.linspace(-8, 8, 20 * _GRID) / np.sqrt(half)
+    density = gammaln(n + 1) - 2 * gammaln(half + 1) + half * (log_ndtr(x) + log_ndtr(-x)) - x**2 / 2
+    return float(simpson(x**2 * np.exp(density), x=x) / np.sqrt(2 * np.pi))
 
 
 def _even_variance(n: int) -> float:
-    # the two middle values: the lower is middle - gap, the upper middle + gap
-    middle, step = np.linspace(-8, 8, _GRID, retstep=True)
-    gap, width = np.linspace(0, 8, _GRID, retstep=True)
-    low, high = middle[:, None] - gap, middle[:, None] + gap
+    # the two middle values are middle - gap and middle + gap
     half = n // 2
-    density = gammaln(n + 1) - 2 * gammaln(half) + (half - 1) * (norm.logcdf(low) + norm.logsf(high))
-    density = np.exp(density + norm.logpdf(low) + norm.logpdf(high))
-    density[:, 0] /= 2
-    return float(np.sum(middle[:, None] ** 2 * density) * 2 * step * width)
+    middle = np.linspace(-8, 8, _GRID)[:, None] / np.sqrt(half)
+    gap = np.linspace(0, 16, _GRID) / half
+    density = gammaln(n + 1) - 2 * gammaln(half) + (half - 1) * (log_ndtr(middle - gap) + log_ndtr(-middle - gap))
+    density = np.exp(density - middle**2 - gap**2)
+    return float(simpson(simpson(density, x=gap) * middle[:, 0] ** 2, x=middle[:, 0]) / np.pi)

@@ -149,7 +149,8 @@ def profile_widths(plane: Plane, x: Array, y: Array, radius: Array, number: Arra
     plane : Plane
     x, y : array of n, pixel
     radius : array of n, pixel
-        The fit uses the pixels nearer than this; take about 1.5 FWHM.
+        The fit uses the pixels nearer than this; with about 0.85 FWHM the result is good to 5 % for profiles from
+        Gaussian to beta 2.5.
     number : array of n int, as in `ellipse_sums`
 
     Returns

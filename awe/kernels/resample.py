@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from awe.kernels.flags import PixelFlag
 from awe.kernels.interpolation import PAD, SAMPLERS, fill_bad_pixels
-from awe.kernels.mesh import PixelMesh, overlap_region, pixel_mesh
+from awe.kernels.pixel_mesh import PixelMesh, overlap_region, pixel_mesh
 from awe.kernels.sections import Section
 
 __all__ = ["Kernel", "PixelMesh", "Regridded", "Regridder", "noise_scale", "overlap_region", "pixel_mesh", "resample"]
@@ -148,12 +148,12 @@ def resample(
     return out
 
 
-def noise_scale(mesh: PixelMesh, kernel: Kernel = Kernel.LANCZOS3, blocks: int = 16, size: int = 40) -> float:
+def noise_scale(mesh: PixelMesh, kernel: Kernel = Kernel.LANCZOS3, blocks: int = 64, size: int = 12) -> float:
     """Return by how much the noise of a large aperture exceeds the square root of its summed pixel variances.
 
     Interpolation smooths the noise of single pixels and leaves that of large areas as it was, so neighbours are
     correlated. The factor, sqrt(sum of covariances / variance), is computed for white input noise and some blocks of
-    output pixels spread over the mesh; it is 1 if pixels fall on pixels, about 1.15 for Lanczos3 at equal pixel size
+    output pixels spread over the mesh; it is 1 if pixels fall on pixels, about 1.12 for Lanczos3 at equal pixel size
     and 1.5 for bilinear, and more if the output pixels are smaller.
 
     Parameters
@@ -207,18 +207,33 @@ def _taps(positions, kernel):
 
 @lru_cache
 def _kernel_table(kernel: Kernel) -> NDArray[np.float32]:
-    """Return the kernel at phases 0 to 1, float32 [phase, tap], each row normalised to a sum of 1."""
-    distance = np.linspace(0, 1, _PHASES + 1)[:, None] - (np.arange(kernel.taps) - (kernel.taps // 2 - 1))
+    """Return the kernel at phases 0 to 1, float32 [phase, tap]; each row has the sum 1."""
+    distance = np.arange(kernel.taps) - (kernel.taps // 2 - 1) - np.linspace(0, 1, _PHASES + 1)[:, None]
     if kernel is Kernel.NEAREST:
         table = np.where(np.arange(2) == 0, 1.0, 0.0 * distance)
     elif kernel is Kernel.BILINEAR:
         table = 1 - np.abs(distance)
     else:
-        half = kernel.taps // 2
-        table = np.sinc(distance) * np.sinc(distance / half)
-        # sinc(n) is 1e-17, not 0: a pixel that falls on a pixel shall be that pixel
-        table[[0, -1]] = np.abs(distance[[0, -1]]) < 0.5
-    return np.ascontiguousarray(table / table.sum(axis=1, keepdims=True), np.float32)
+        table = _lanczos(distance)
+    return np.ascontiguousarray(table, np.float32)
+
+
+def _lanczos(distance):
+    """Return sinc(d) sinc(d / half), with the moments 0, 1 and 2 of a perfect interpolation.
+
+    The textbook kernel moves a star by up to 0.02 pixel and changes its flux by parts in a thousand (Bernstein &
+    Gruen 2014, PASP 126, 287). A quadratic in d under the window, at most 0.02, makes sums, centroids and widths right.
+    """
+    half = distance.shape[1] // 2
+    window = np.sinc(distance / half)
+    table = np.sinc(distance) * window
+    powers = np.stack([distance**0, distance, distance**2], axis=1)
+    lacking = np.array([1.0, 0.0, 0.0]) - np.einsum("pmt,pt->pm", powers, table)
+    matrix = np.einsum("pmt,pnt,pt->pmn", powers, powers, window)
+    table += window * np.einsum("pm,pmt->pt", np.linalg.solve(matrix, lacking[:, :, None])[:, :, 0], powers)
+    # sinc(n) is 1e-17, not 0: a pixel that falls on a pixel shall be that pixel
+    table[[0, -1]] = np.abs(distance[[0, -1]]) < 0.5
+    return table
 
 
 def _check_planes(image, weight, flags, flux_scale):

@@ -207,6 +207,7 @@ def from_tangent_plane(ra0: float, dec0: float, xi: ArrayLike, eta: ArrayLike) -
 
 def separation(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike) -> NDArray[np.float64]:
     """Return the angle (deg) between sky positions (deg), accurate for small angles and at the poles."""
+    ra1, dec1, ra2, dec2 = np.broadcast_arrays(ra1, dec1, ra2, dec2)
     chord = np.linalg.norm(_unit_vector(ra1, dec1) - _unit_vector(ra2, dec2), axis=0)
     return np.asarray(np.degrees(2 * np.arcsin(np.clip(chord / 2, 0, 1))))
 

@@ -1,12 +1,12 @@
 """Source lists and their association; sources are rows of plain tables written in bulk, not objects."""
 
-import enum
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import REAL, BigInteger, Column, Double, ForeignKey, Index, Integer, Table
 from sqlalchemy.orm import Mapped
 
+from awe.kernels.association import Association
 from awe.model.astrometric import AstrometricParameters
 from awe.model.frame import Frame
 from awe.model.lineage import described, measured, parameter, uses
@@ -14,14 +14,6 @@ from awe.model.persistent import Base, Persistent
 from awe.model.photometric import PhotometricParameters
 from awe.model.rules import Of
 from awe.model.science import BackgroundFrame, WeightFrame
-
-
-class AssociationKind(enum.StrEnum):
-    """How sources of several lists become one associate."""
-
-    CHAIN = "chain"
-    MASTER = "master"
-    MATCHED = "matched"
 
 
 class SourceList(Persistent):
@@ -80,7 +72,7 @@ class AssociateList(Persistent):
 
     @dataclass(frozen=True)
     class Parameters:
-        kind: AssociationKind = parameter(AssociationKind.CHAIN, "how sources become associates")
+        kind: Association = parameter(Association.CHAIN, "how sources become associates")
         search_distance: float = parameter(1.0, "largest distance of associated sources", unit="arcsec")
         flag_mask: int = parameter(0, "sources with any of these bits of FLAGS are left out")
 

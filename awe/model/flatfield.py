@@ -6,11 +6,11 @@ from sqlalchemy.orm import Mapped
 
 from awe.kernels.combine import Combine
 from awe.kernels.overscan import Overscan
-from awe.model.detector import BiasFrame, HotPixelMap
+from awe.model.detector import BiasFrame, HotPixelMap, ReadNoise
 from awe.model.frame import Calibration, Frame
 from awe.model.lineage import measured, parameter, uses
 from awe.model.raw import RawDomeFlatFrame, RawTwilightFlatFrame
-from awe.model.rules import NearestRaws, Of, SameInterval
+from awe.model.rules import NearestRaws, Of, SameInterval, Through
 
 
 class DomeFlatFrame(Calibration, Frame):
@@ -20,6 +20,7 @@ class DomeFlatFrame(Calibration, Frame):
 
     raw_flats: Mapped[list[RawDomeFlatFrame]] = uses("flats that are combined", NearestRaws("flat", same=("filter",)))
     bias: Mapped[BiasFrame] = uses("master bias of the chip", SameInterval())
+    read_noise: Mapped[ReadNoise] = uses("read noise of the chip", Through("bias.read_noise"))
     hot_pixels: Mapped[HotPixelMap] = uses("hot pixels of the chip", Of("bias"))
     level: Mapped[float | None] = measured("median level of the exposures", unit="adu")
     gain: Mapped[float | None] = measured("gain from pairs of flats, by photon transfer", unit="electron/adu")
@@ -39,6 +40,7 @@ class TwilightFlatFrame(Calibration, Frame):
 
     raw_flats: Mapped[list[RawTwilightFlatFrame]] = uses("flats that are combined", NearestRaws("flat", same=("filter",)))
     bias: Mapped[BiasFrame] = uses("master bias of the chip", SameInterval())
+    read_noise: Mapped[ReadNoise] = uses("read noise of the chip", Through("bias.read_noise"))
     hot_pixels: Mapped[HotPixelMap] = uses("hot pixels of the chip", Of("bias"))
     level: Mapped[float | None] = measured("median level of the exposures", unit="adu")
     gain: Mapped[float | None] = measured("gain from pairs of flats, by photon transfer", unit="electron/adu")

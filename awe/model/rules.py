@@ -152,6 +152,21 @@ class NearestRaws:
         query = select(source).where(*conditions, source.night == night).order_by(source.date_obs, source.object_id)
         return list(session.scalars(query.limit(MAXIMUM_RAWS)).unique())
 
+    def why_none(self, session: Session, source: Any, product: Any) -> str:
+        """Return the sentence that says which raw frames were looked for, and the nearest there are."""
+        days = float(product.chip.instrument.calibration_days.get(self.kind, self.default_days))
+        names = [product.chip.name, *(getattr(product, name).name for name in self.same)]
+        wanted = f"no {source.__name__} of {', '.join(names)} within {days:g} d of {product.valid_from:%Y-%m-%dT%H:%M}"
+        conditions = [source.chip_id == product.chip.object_id]
+        conditions += [getattr(source, f"{name}_id") == getattr(product, name).object_id for name in self.same]
+        any_time = select(source.date_obs, source.is_valid).where(*conditions).order_by(source.date_obs)
+        rows = session.execute(any_time).all()
+        if not rows:
+            return f"{wanted}; there is none at any time: ingest some"
+        nearest = min(rows, key=lambda row: abs(row.date_obs - product.valid_from))
+        judged = "" if nearest.is_valid else ", which is flagged invalid"
+        return f"{wanted}; nearest: {nearest.date_obs:%Y-%m-%dT%H:%M}{judged}"
+
     def _nearest(self, nights: list[tuple[date, int]], product: Any) -> date:
         middle = (product.valid_from + (product.valid_to - product.valid_from) / 2).date()
         longitude = product.chip.instrument.telescope.longitude

@@ -71,38 +71,40 @@ def read_out(chip: Chip, electrons: FloatImage, exptime: float, hits: Hits, rng:
     # a Poisson deviate of the sum of light and dark current: both are counted, not measured
     collected = rng.poisson(electrons + chip.dark * np.float32(exptime)).astype(np.float32)
     collected[hits.y, hits.x] += hits.electrons
-    full = FULL_WELL * chip.gain
-    saturated = bleed(collected, full)
+    saturated = bleed(collected, FULL_WELL * chip.gain)
     ny, nx = chip.shape
     adu = np.empty((ny, nx + OVERSCAN), np.float32)
     adu[:, :nx] = collected / chip.gain + chip.bias
     adu[:, nx:] = 0
     adu += chip.bias_level + _drift(ny, rng)[:, None]
     adu += rng.standard_normal(adu.shape, dtype=np.float32) * np.float32(chip.read_noise / chip.gain)
-    return Readout(np.clip(np.rint(adu), 0, 65535).astype(np.uint16), saturated)
+    return Readout(np.clip(np.rint(adu), 0, 65535).astype(np.uint16), np.where(saturated, collected / chip.gain, 0))
 
 
 @dataclass(frozen=True)
 class Readout:
-    """A raw frame with its overscan, and the true mask (of the image area) of the full pixels."""
+    """A raw frame with its overscan."""
 
     image: NDArray[np.uint16]
-    saturated: NDArray[np.bool_]
+    spilt: FloatImage  # of the image area: charge (adu) of the pixels that are full or got charge from others, else 0
 
 
 def bleed(electrons: FloatImage, full_well: float) -> NDArray[np.bool_]:
-    """Let charge above the full well flow along the columns, up and down alike; change the image, return the mask.
+    """Let charge above the full well flow along the columns, up and down alike.
 
-    Charge that reaches the end of a column is lost.
+    The image is changed; returned is the mask of the pixels affected: the full ones, and the last one of each
+    trail, which is filled in part. Charge that reaches the end of a column is lost.
     """
+    affected = np.zeros(electrons.shape, bool)
     for column in np.flatnonzero((electrons > full_well).any(axis=0)):
         charge = electrons[:, column].astype(np.float64)
         surplus = np.maximum(charge - full_well, 0)
         kept = np.minimum(charge, full_well)
         for direction in (1, -1):
             kept[::direction] = _flow(kept[::direction], surplus[::direction] / 2, full_well)
+        affected[:, column] = (kept > charge) | (charge > full_well)
         electrons[:, column] = kept
-    return electrons >= np.float32(full_well)
+    return affected
 
 
 def _flow(charge: NDArray[np.float64], surplus: NDArray[np.float64], full_well: float) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ class NightPlan:
     dec: float = _choice(2.2, "declination of the field (deg)")
     pixel_scale: float = _choice(0.25, "arcsec per pixel at the optical axis")
     seeing: float = _choice(0.9, "median FWHM of the stars (arcsec)")
-    stars: float = _choice(10.0, "stars per square arcmin brighter than r = 24")
+    stars: float = _choice(14.0, "stars per square arcmin brighter than r = 24")
     galaxies: float = _choice(24.0, "galaxies per square arcmin brighter than r = 24")
     reference_limit: float = _choice(20.5, "r magnitude of the faintest star of the reference catalogue")
     dither: float = _choice(15.0, "radius of the dither pattern (arcsec)")
@@ -94,17 +94,18 @@ class NightPlan:
 
 def plan_from(values: Mapping[str, Any]) -> NightPlan:
     """Return the plan that was stored as JSON, in which tuples have become lists."""
-    return NightPlan(**{
-        f.name: tuple(values[f.name]) if isinstance(f.default, tuple) else values[f.name] for f in fields(NightPlan)
-    })
+    return NightPlan(
+        **{f.name: tuple(values[f.name]) if isinstance(f.default, tuple) else values[f.name] for f in fields(NightPlan)}
+    )
 
 
 PRESETS: dict[str, NightPlan] = {
     "tiny": NightPlan(
         chip_shape=(256, 256), chips=2, filters=("r",), exposures=3, biases=5, twilights=3,
-        stars=70.0, dither=5.0, gap=12,
+        stars=80.0,
+        reference_limit=21.0, dither=5.0, gap=12,
     ),
-    "small": NightPlan(chip_shape=(512, 384), chips=2, exposures=3, biases=5, twilights=3, stars=20.0, dither=10.0),
+    "small": NightPlan(chip_shape=(512, 384), chips=2, exposures=3, biases=5, twilights=3, stars=30.0, reference_limit=21.0, dither=10.0),
     "demo": NightPlan(),
     "large": NightPlan(chip_shape=(4096, 2048), stars=6.0, dither=30.0, gap=80),
 }  # fmt: skip

@@ -69,7 +69,7 @@ class Projection:
 
 
 def nominal_projection(plan: NightPlan, chip: int) -> Projection:
-    """Return the projection of chip 0, 1, ... as its builders drew it: no distortion, no rotation; north up, east left."""
+    """Return the projection of chip 0, 1, ... as drawn: no distortion, no rotation; north up, east left."""
     ny, nx = plan.chip_shape
     height, width = plan.field_shape
     row, column = divmod(chip, plan.columns)

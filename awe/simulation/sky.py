@@ -1,4 +1,4 @@
-"""The simulated sky: stars and galaxies of known position, brightness and form, and a reference catalogue of the stars."""
+"""The simulated sky: stars and galaxies of known position, brightness and form; a reference catalogue of the stars."""
 
 import numpy as np
 from numpy.typing import NDArray

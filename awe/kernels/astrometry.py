@@ -1,0 +1,350 @@
+"""Astrometric solution of a frame: recognise its stars in a catalogue, and fit its world coordinates to them."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from awe.kernels.matching import Pattern, fit_affine, match_pattern, match_shift
+from awe.kernels.wcs import ARCSEC, Card, Wcs, separation, tangent_plane, tangent_wcs
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+LEAST_FOR_AFFINE = 6
+STARS_PER_TERM = 3
+HIGHEST_DEGREE = 4
+CLEAR = -6.0
+"""A shift of which the chance probability is below 10^-6 needs no further search."""
+
+# exponents (of the own axis, of the other axis) of the TPV terms; those missing are odd powers of the radius
+TPV_TERMS = {
+    0: (0, 0), 1: (1, 0), 2: (0, 1), 4: (2, 0), 5: (1, 1), 6: (0, 2), 7: (3, 0), 8: (2, 1), 9: (1, 2), 10: (0, 3),
+    12: (4, 0), 13: (3, 1), 14: (2, 2), 15: (1, 3), 16: (0, 4),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A frame whose stars were recognised in a catalogue."""
+
+    wcs: Wcs
+    """Prior shifted, or a new TAN."""
+    detections: Indices
+    """Rows of the matched detections ..."""
+    references: Indices
+    """... and of their counterparts."""
+    method: str
+    """`shift` or `pattern`."""
+    chance: float
+    """Logarithm (base 10) of the probability that the match is coincidence."""
+
+
+@dataclass(frozen=True, eq=False)
+class AstrometricFit:
+    """World coordinates fitted to stars, and how well."""
+
+    wcs: Wcs
+    kind: str
+    """`prior` (kept), `shift`, `affine` or `polynomial`."""
+    degree: int
+    """0 for prior and shift, 1 for affine, else that of the polynomial."""
+    rms_x: float
+    rms_y: float
+    """Root mean square residuals of the used stars, pixel."""
+    rms_arcsec: float
+    """The same on the sky, per coordinate (both together, divided by sqrt 2)."""
+    count: int
+    """Stars used."""
+    rejected: int
+    """Stars thrown out as outliers."""
+    error_ra: float
+    error_dec: float
+    """Standard deviation (arcsec, on the sky) of the solution at the middle of the stars."""
+    dx: Array
+    dy: Array
+    """Residuals, measured minus catalogue position, of all stars given, pixel."""
+    used: NDArray[np.bool_]
+    reason: str
+    """Why the fit is simpler than was asked; empty if it isn't."""
+
+
+def choose_degree(count: int, wanted: int = 3) -> int:
+    """Return the degree that this many stars can bear: -1 (none), 0 (shift), 1 (affine, from 6 stars), polynomial."""
+    if count == 0:
+        return -1
+    degree = 0 if count < LEAST_FOR_AFFINE else 1
+    while 1 <= degree < wanted and count >= STARS_PER_TERM * (degree + 2) * (degree + 3) // 2:
+        degree += 1
+    return min(degree, wanted)
+
+
+def recognise(
+    x: ArrayLike,
+    y: ArrayLike,
+    flux: ArrayLike,
+    ra: ArrayLike,
+    dec: ArrayLike,
+    magnitude: ArrayLike,
+    prior: Wcs,
+    nx: int,
+    ny: int,
+    *,
+    max_offset: float = 60.0,
+    scale_tolerance: float = 0.05,
+    tolerance: float = 3.0,
+    any_orientation: bool = True,
+) -> Solution | None:
+    """Find the stars of a catalogue among the detections of a frame, and correct the prior world coordinates by them.
+
+    A shift of the prior is tried first; it works with as few as three catalogue stars on the frame. If it isn't beyond
+    doubt, patterns of any rotation and flip are tried too, and the more significant of both is taken.
+
+    Parameters
+    ----------
+    x, y, flux : arrays of n
+        Detections, pixel; of flux only the order is used.
+    ra, dec, magnitude : arrays of m
+        Catalogue, deg, at the epoch of the frame; it may be larger than the frame.
+    prior : Wcs
+        From the header; or from pointing and scale alone by `wcs.tan`.
+    nx, ny : int
+        Size of the frame, pixel.
+    max_offset : float, arcsec
+        Largest pointing error of the middle of the frame.
+    scale_tolerance : float
+        Relative uncertainty of the pixel scale, for patterns.
+    tolerance : float, pixel
+        Search radius: distortion and errors of position.
+    any_orientation : bool
+        False = shift only.
+
+    Returns
+    -------
+    Solution or None
+        None if neither stands out of chance.
+    """
+    x, y, flux, ra, dec, magnitude = (np.asarray(a, np.float64) for a in (x, y, flux, ra, dec, magnitude))
+    ra0, dec0 = prior.centre(nx, ny)
+    corners = prior.footprint(nx, ny)
+    reach = float(separation(ra0, dec0, corners[:, 0], corners[:, 1]).max()) + max_offset / ARCSEC
+    near = np.flatnonzero(separation(ra0, dec0, ra, dec) < reach)
+    near = near[np.argsort(magnitude[near], kind="stable")]
+    usable = np.flatnonzero(np.isfinite(x) & np.isfinite(y) & np.isfinite(flux))
+    bright = usable[np.argsort(-flux[usable], kind="stable")]
+    if not near.size or not bright.size:
+        return None
+    scale = math.sqrt(float(prior.pixel_area((nx - 1) / 2, (ny - 1) / 2)))
+    shift = _recognise_shift(x[bright], y[bright], ra[near], dec[near], prior, max_offset / scale, tolerance)
+    pattern = None
+    if any_orientation and (shift is None or shift.chance > CLEAR):
+        xi, eta = tangent_plane(ra0, dec0, ra[near], dec[near])
+        limits = (scale / ARCSEC * (1 - scale_tolerance), scale / ARCSEC * (1 + scale_tolerance))
+        pattern = match_pattern(
+            *(x[bright], y[bright], flux[bright], xi, eta, magnitude[near]),
+            scale=limits,
+            max_offset=max_offset / ARCSEC,
+            tolerance=tolerance,
+            centre=((nx - 1) / 2, (ny - 1) / 2),
+        )
+    if pattern is not None and (shift is None or pattern.chance < shift.chance):
+        i, j = bright[pattern.first], near[pattern.second]
+        wcs = _tan_through(x[i], y[i], ra[j], dec[j], pattern, (ra0, dec0), nx, ny)
+        return Solution(wcs, i, j, "pattern", pattern.chance)
+    if shift is None:
+        return None
+    wcs = prior.shifted(*-shift.affine.offset)
+    return Solution(wcs, bright[shift.first], near[shift.second], "shift", shift.chance)
+
+
+def fit_wcs(
+    x: ArrayLike,
+    y: ArrayLike,
+    sigma_xy: ArrayLike,
+    ra: ArrayLike,
+    dec: ArrayLike,
+    sigma_sky: ArrayLike,
+    prior: Wcs,
+    degree: int | None = None,
+    threshold: float = 4.0,
+) -> AstrometricFit:
+    """Fit world coordinates to stars whose pixel and sky positions are known.
+
+    The tangent point is kept from the prior (TAN, TPV), so that chips of a mosaic keep theirs in common. Stars are
+    weighted by their errors and the scatter that these leave unexplained. Those further off than `threshold` times
+    the expected error are thrown out, in rounds.
+
+    Parameters
+    ----------
+    x, y : arrays of n, pixel
+    sigma_xy : float or array of n, pixel
+        Standard deviation of x and of y.
+    ra, dec : arrays of n, deg
+    sigma_sky : float or array of n, arcsec
+        Standard deviation of the catalogue per coordinate.
+    prior : Wcs
+    degree : int, optional
+        Of the polynomial, 0 (shift) to 4; by default, as high as 3 if there are enough stars. Fewer stars than
+        `choose_degree` asks for give a simpler fit, and a `reason`.
+    threshold : float
+
+    Returns
+    -------
+    AstrometricFit
+        Without any star: the prior, and why.
+    """
+    x, y, ra, dec = (np.atleast_1d(np.asarray(a, np.float64)) for a in (x, y, ra, dec))
+    if not (x.shape == y.shape == ra.shape == dec.shape):
+        raise ValueError(f"x, y, ra, dec have different shapes: {x.shape}, {y.shape}, {ra.shape}, {dec.shape}")
+    if degree is not None and not 0 <= degree <= HIGHEST_DEGREE:
+        raise ValueError(f"degree {degree} is not in 0 to {HIGHEST_DEGREE}")
+    sigma = np.hypot(np.broadcast_to(sigma_sky, x.shape), np.broadcast_to(sigma_xy, x.shape) * prior.scale)
+    sigma = np.where(sigma > 0, sigma, 1e-6)
+    used = np.isfinite(x + y + ra + dec + sigma)
+    given, wcs, kind, total, extra = used.copy(), prior, -1, sigma, 0.0
+    for _ in range(20):
+        kind = choose_degree(int(used.sum()), 3 if degree is None else degree)
+        if kind < 0:
+            break
+        weight = 1 / total[used] ** 2
+        wcs = _fitted(x[used], y[used], ra[used], dec[used], weight, prior, kind)
+        distance = _sky_residuals(wcs, x, y, ra, dec)
+        # a median distance of 1.177 sigma is that of a circular normal distribution
+        last = extra
+        extra = max((float(np.median(distance[used])) / 1.177) ** 2 - float(np.median(sigma[used] ** 2)), 0.0)
+        total = np.sqrt(sigma**2 + extra)
+        kept = given & (distance < threshold * total)
+        if not kept.any() or ((kept == used).all() and abs(extra - last) <= 0.01 * extra):
+            break
+        used = kept
+    return _report(x, y, ra, dec, used, int(given.sum()), wcs, kind, degree, total)
+
+
+def proper_motion(
+    ra: ArrayLike, dec: ArrayLike, pmra: ArrayLike, pmdec: ArrayLike, from_epoch: float, to_epoch: float
+) -> tuple[Array, Array]:
+    """Move catalogue positions from one epoch to another.
+
+    Parameters
+    ----------
+    ra, dec : arrays, deg
+    pmra, pmdec : arrays, mas/yr
+        pmra includes cos(dec), as in Gaia; NaN (unknown) = no motion.
+    from_epoch, to_epoch : float
+        Julian years, as 2016.0.
+    """
+    alpha, delta = np.radians(np.asarray(ra, np.float64)), np.radians(np.asarray(dec, np.float64))
+    radians = math.radians((to_epoch - from_epoch) / ARCSEC / 1000)
+    east, north = (np.nan_to_num(np.asarray(motion, np.float64)) * radians for motion in (pmra, pmdec))
+    zero, place = (
+        np.zeros_like(alpha),
+        np.array([np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)]),
+    )
+    place = place + east * np.array([-np.sin(alpha), np.cos(alpha), zero])
+    place = place + north * np.array([-np.sin(delta) * np.cos(alpha), -np.sin(delta) * np.sin(alpha), np.cos(delta)])
+    new_ra = np.mod(np.degrees(np.arctan2(place[1], place[0])), 360.0)
+    return new_ra, np.degrees(np.arctan2(place[2], np.hypot(place[0], place[1])))
+
+
+def _recognise_shift(
+    x: Array, y: Array, ra: Array, dec: Array, prior: Wcs, max_shift: float, tolerance: float
+) -> Pattern | None:
+    u, v = prior.to_pixel(ra, dec)
+    best: Pattern | None = None
+    for length in (2 * len(u) + 10, 100, 300):
+        found = match_shift(x[:length], y[:length], u[:300], v[:300], max_shift, tolerance)
+        if found is not None and (best is None or found.chance < best.chance):
+            best = found
+        if length >= len(x) or (best is not None and best.chance < CLEAR):
+            break
+    return best
+
+
+def _tan_through(
+    x: Array, y: Array, ra: Array, dec: Array, pattern: Pattern, pole: tuple[float, float], nx: int, ny: int
+) -> Wcs:
+    """Return the TAN WCS through matched stars, with its tangent point in the middle of the image."""
+    middle = ((nx - 1) / 2, (ny - 1) / 2)
+    (a, b), offset = pattern.affine.matrix, pattern.affine.offset
+    rough = tangent_wcs(*pole, *-np.linalg.solve([a, b], offset), [a, b])
+    ra0, dec0 = (float(angle) for angle in rough.to_sky(*middle))
+    affine = fit_affine(x, y, *tangent_plane(ra0, dec0, ra, dec))
+    return tangent_wcs(ra0, dec0, *-np.linalg.solve(affine.matrix, affine.offset), affine.matrix)
+
+
+def _fitted(x: Array, y: Array, ra: Array, dec: Array, weight: Array, prior: Wcs, degree: int) -> Wcs:
+    if degree == 0:
+        u, v = prior.to_pixel(ra, dec)
+        return prior.shifted(float(np.average(x - u, weights=weight)), float(np.average(y - v, weights=weight)))
+    pole = _tangent_point(prior, x, y)
+    xi, eta = tangent_plane(*pole, ra, dec)
+    root = np.sqrt(weight)
+    linear = _linear(x, y, xi, eta, root)
+    wcs = tangent_wcs(*pole, *-np.linalg.solve(linear[:, :2], linear[:, 2]), linear[:, :2])
+    if degree == 1:
+        return wcs
+    return _with_distortion(wcs, linear[:, :2] @ [x, y] + linear[:, 2:], np.array([xi, eta]), root, degree)
+
+
+def _tangent_point(prior: Wcs, x: Array, y: Array) -> tuple[float, float]:
+    cards = prior.cards
+    if str(cards["CTYPE1"]).startswith(("RA---TAN", "RA---TPV")):
+        return float(cards["CRVAL1"]), float(cards["CRVAL2"])
+    ra, dec = prior.to_sky(x.mean(), y.mean())
+    return float(ra), float(dec)
+
+
+def _linear(x: Array, y: Array, xi: Array, eta: Array, root: Array) -> Array:
+    """Return the 2 x 3 matrix that takes (x, y, 1) to (xi, eta)."""
+    x0, y0 = x.mean(), y.mean()
+    design = np.column_stack([x - x0, y - y0, np.ones(len(x))]) * root[:, None]
+    solution, *_ = np.linalg.lstsq(design, np.column_stack([xi, eta]) * root[:, None], rcond=None)
+    matrix = solution.T
+    matrix[:, 2] -= matrix[:, :2] @ [x0, y0]
+    return matrix
+
+
+def _with_distortion(wcs: Wcs, linear: Array, true: Array, root: Array, degree: int) -> Wcs:
+    """Add TPV terms that take the linear coordinates (2 x n, deg) to the true ones."""
+    terms = {m: powers for m, powers in TPV_TERMS.items() if sum(powers) <= degree}
+    # unit-sized coordinates keep the normal equations well conditioned
+    size = float(np.abs(linear).max())
+    cards: dict[str, Card] = wcs.cards | {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV"}
+    for axis in (0, 1):
+        own, other = linear[axis] / size, linear[1 - axis] / size
+        design = np.column_stack([own**p * other**q for p, q in terms.values()]) * root[:, None]
+        solution, *_ = np.linalg.lstsq(design, true[axis] * root, rcond=None)
+        for (m, powers), value in zip(terms.items(), solution, strict=True):
+            cards[f"PV{axis + 1}_{m}"] = float(value / size ** sum(powers))
+    return Wcs.from_header(cards)
+
+
+def _sky_residuals(wcs: Wcs, x: Array, y: Array, ra: Array, dec: Array) -> Array:
+    found_ra, found_dec = wcs.to_sky(x, y)
+    distance = separation(found_ra, found_dec, ra, dec) * ARCSEC
+    return np.where(np.isfinite(distance), distance, np.inf)
+
+
+def _report(
+    x: Array, y: Array, ra: Array, dec: Array, used: NDArray[np.bool_], given: int, wcs: Wcs, kind: int,
+    degree: int | None, sigma: Array,
+) -> AstrometricFit:  # fmt: skip
+    u, v = wcs.to_pixel(ra, dec)
+    dx, dy, count = x - u, y - v, int(used.sum())
+    rms_x, rms_y = (float(np.sqrt(np.mean(d[used] ** 2))) if count else math.nan for d in (dx, dy))
+    sky = _sky_residuals(wcs, x, y, ra, dec)[used]
+    rms_sky = float(np.sqrt(np.mean(sky**2) / 2)) if count else math.nan
+    # in the middle of the stars the terms of a fit but the constant play a small part
+    error = float(np.sqrt(1 / np.sum(1 / sigma[used] ** 2))) if count else math.nan
+    name = ("prior", "shift", "affine", "polynomial")[min(kind, 2) + 1]
+    reason = ""
+    if kind < (1 if degree is None else degree):
+        wanted = "an affine fit" if degree in (None, 1) else f"degree {degree}"
+        needed = STARS_PER_TERM * ((degree or 0) + 1) * ((degree or 0) + 2) // 2
+        needed = {0: 1, 1: LEAST_FOR_AFFINE}.get(degree if degree is not None else 1, needed)
+        step = {"prior": "prior kept", "polynomial": f"degree {kind}"}.get(name, name)
+        reason = f"{wanted} needs {needed} stars, {count} found: {step}"
+    return AstrometricFit(
+        wcs, name, max(kind, 0), rms_x, rms_y, rms_sky, count, given - count, error, error, dx, dy, used, reason
+    )  # fmt: skip

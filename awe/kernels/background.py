@@ -1,0 +1,221 @@
+"""Background and its rms on a mesh: the estimate of the mode of SExtractor (Bertin & Arnouts 1996, A&AS 117, 393)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from scipy.ndimage import binary_dilation, uniform_filter
+
+from awe.kernels.mesh import cell_edges, fill_and_filter, spread_mesh
+
+_MOST_LEVELS = 4096
+_LEAST_FILLED = 0.25
+_SOURCE_GROWTH = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """Background and rms of each pixel (float32, adu), and the meshes (rows and columns of cells) they come from."""
+
+    level: np.ndarray
+    rms: np.ndarray
+    mesh: np.ndarray
+    mesh_rms: np.ndarray
+
+
+def background_map(
+    image: np.ndarray,
+    mask: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    cell: int = 128,
+    filter_size: int = 3,
+    mask_sources: float | None = None,
+) -> Background:
+    """Measure the background of an image, and its noise, with sources in it.
+
+    In each cell the values are clipped at 3 sigma around the median until nothing changes; the background is the
+    mode 2.5 median - 1.5 mean, or the median where the two differ by more than 0.3 sigma (crowded cells). The mesh is
+    median filtered, and spread over the image by a natural bicubic spline, continued by a straight line in the outer
+    half of the border cells. Cells are made equal in size, as near to `cell` as the image allows. A cell with
+    less than a quarter of good pixels takes the value of the nearest one that has more.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), adu
+        NaN is left out.
+    mask : ndarray of bool, shape (ny, nx), optional
+        True = left out.
+    weight : ndarray, shape (ny, nx), optional
+        Pixels of weight 0 (or NaN) are left out; otherwise weights do not matter.
+    cell : int, pixel
+        Side of a mesh cell.
+    filter_size : int, cells
+        Odd side of the median filter; 1 = none.
+    mask_sources : float, sigma, optional
+        Measure twice: pixels whose 3 x 3 mean stands this many of its sigmas above the first background, and 3 pixels
+        around them, are left out of the second. Take 5 or more: at less, peaks of noise go too, and the background
+        comes out too low.
+
+    Returns
+    -------
+    Background
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or no cell has enough good pixels.
+    """
+    if cell < 4 or filter_size < 1 or filter_size % 2 == 0:
+        raise ValueError(f"cell must be at least 4 and filter_size odd, got {cell} and {filter_size}")
+    pixels = np.ascontiguousarray(image, np.float32)
+    if pixels.ndim != 2:
+        raise ValueError(f"image must have two dimensions, got shape {pixels.shape}")
+    excluded = _excluded(pixels.shape, mask, weight)
+    found = _measure(pixels, excluded, cell, filter_size)
+    if mask_sources is None:
+        return found
+    if not mask_sources > 0:
+        raise ValueError(f"mask_sources must be positive, got {mask_sources}")
+    sources = _sources(pixels, found, mask_sources)
+    return _measure(pixels, sources | excluded if excluded.size else sources, cell, filter_size)
+
+
+def _excluded(shape, mask, weight) -> np.ndarray:
+    """Return the mask of all that is left out; of size 0 if nothing is."""
+    excluded = np.zeros((0, 0), np.bool_)
+    for name, values in (("mask", mask), ("weight", weight)):
+        if values is None:
+            continue
+        if np.shape(values) != shape:
+            raise ValueError(f"{name} has shape {np.shape(values)}, the image {shape}")
+        bad = np.asarray(values, bool) if name == "mask" else ~(np.asarray(values) > 0)
+        excluded = bad | excluded if excluded.size else np.ascontiguousarray(bad)
+    return excluded
+
+
+def _measure(pixels, excluded, cell, filter_size) -> Background:
+    rows, columns = (cell_edges(length, cell) for length in pixels.shape)
+    mesh, mesh_rms = _mesh(pixels, excluded, rows, columns)
+    mesh, mesh_rms = fill_and_filter(mesh, filter_size), fill_and_filter(mesh_rms, filter_size)
+    rms = spread_mesh(mesh_rms, pixels.shape, overshoot=False)
+    return Background(spread_mesh(mesh, pixels.shape), rms, mesh, mesh_rms)
+
+
+def _sources(pixels, found: Background, threshold: float) -> np.ndarray:
+    above = uniform_filter(np.nan_to_num(pixels - found.level, nan=0.0, posinf=0.0, neginf=0.0), 3)
+    return binary_dilation(above > threshold * found.rms / 3, iterations=_SOURCE_GROWTH)
+
+
+@njit(nogil=True, cache=True)
+def _gather(pixels, excluded, y0, y1, x0, x1, values):
+    """Copy the good pixels of a cell; return how many."""
+    size = 0
+    for y in range(y0, y1):
+        for x in range(x0, x1):
+            value = pixels[y, x]
+            values[size] = value
+            size += np.isfinite(value) and not (excluded.size and excluded[y, x])
+    return size
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
+def _moments(values, low, high):
+    """Return mean, sigma and number of the values within the limits."""
+    size = 0
+    total = 0.0
+    square = 0.0
+    # Sums about one of the values keep their digits where the level is much above the noise.
+    origin = np.float64(values[0])
+    for value in values:
+        inside = 1 if (value >= low) & (value <= high) else 0
+        shifted = (value - origin) * inside
+        total += shifted
+        square += shifted * shifted
+        size += inside
+    if size == 0:
+        return origin, 0.0, 0
+    mean = total / size
+    return mean + origin, np.sqrt(max(square / size - mean * mean, 0.0)), size
+
+
+@njit(nogil=True, cache=True)
+def _mode(values, histogram):
+    """Return the mode and sigma of the values of a cell."""
+    # This only sets the scale of the histogram, for which a part of the values will do.
+    sample = values[:: max(1, values.size // 2048)]
+    mean, sigma, _ = _moments(sample, -np.inf, np.inf)
+    for _ in range(30):
+        # One bright star must not set the scale.
+        old = sigma
+        mean, sigma, _ = _moments(sample, mean - 2.5 * sigma, mean + 2.5 * sigma)
+        if sigma == 0 or sigma > 0.9 * old:
+            break
+    if sigma == 0:
+        mean, sigma, _ = _moments(values, -np.inf, np.inf)
+    if sigma <= 1e-6 * abs(mean):
+        return mean, sigma
+    # Fewer levels than pixels: the passes over the histogram must stay cheaper than those over the values.
+    levels = min(max(values.size, 512), histogram.size)
+    histogram = histogram[:levels]
+    low = mean - 6 * sigma
+    step = 12 * sigma / levels
+    histogram[:] = 0
+    scale = 1 / step
+    for value in values:
+        place = (value - low) * scale
+        if 0 <= place < levels:
+            histogram[int(place)] += 1
+    return _clip_histogram(histogram, low, step)
+
+
+@njit(nogil=True, cache=True)
+def _clip_histogram(histogram, low, step):
+    """Clip a histogram at 3 sigma around its median until nothing changes; return mode and sigma."""
+    first, last = 0, histogram.size
+    mean, median, sigma = 0.0, 0.0, 0.0
+    for _ in range(100):
+        size, total, square = 0, 0.0, 0.0
+        for k in range(first, last):
+            number = histogram[k]
+            size += number
+            total += number * k
+            square += number * np.float64(k) * k
+        if size == 0:
+            break
+        mean = total / size
+        sigma = np.sqrt(max(square / size - mean * mean, 1 / 12))
+        median = _histogram_median(histogram, first, last, size)
+        old = (first, last)
+        first = max(0, int(np.floor(median - 3 * sigma + 0.5)))
+        last = min(histogram.size, int(np.ceil(median + 3 * sigma + 0.5)))
+        if old == (first, last):
+            break
+    mode = 2.5 * median - 1.5 * mean if abs(mean - median) < 0.3 * sigma else median
+    return low + (mode + 0.5) * step, sigma * step
+
+
+@njit(nogil=True, cache=True)
+def _histogram_median(histogram, first, last, size):
+    """Return the median in units of bins, as if the values of a bin filled it evenly."""
+    below = 0
+    for k in range(first, last):
+        if 2 * (below + histogram[k]) >= size:
+            return k - 0.5 + (0.5 * size - below) / histogram[k]
+        below += histogram[k]
+    return float(last - 1)
+
+
+@njit(nogil=True, cache=True)
+def _mesh(pixels, excluded, rows, columns):
+    """Return mode and sigma of each cell; NaN where too few pixels are good."""
+    mesh = np.full((rows.size - 1, columns.size - 1), np.nan)
+    sigmas = mesh.copy()
+    histogram = np.empty(_MOST_LEVELS, np.int64)
+    values = np.empty(np.max(np.diff(rows)) * np.max(np.diff(columns)) + 1, np.float32)
+    for j in range(rows.size - 1):
+        for i in range(columns.size - 1):
+            y0, y1, x0, x1 = rows[j], rows[j + 1], columns[i], columns[i + 1]
+            size = _gather(pixels, excluded, y0, y1, x0, x1, values)
+            if size > 0 and size >= _LEAST_FILLED * (y1 - y0) * (x1 - x0):
+                mesh[j, i], sigmas[j, i] = _mode(values[:size], histogram)
+    return mesh, sigmas

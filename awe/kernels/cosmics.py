@@ -1,0 +1,305 @@
+"""Cosmic rays of a single exposure, by Laplacian edges (L.A.Cosmic; van Dokkum 2001, PASP 113, 1420)."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+_FAINTEST_STRUCTURE = 0.01
+_REACH = 4
+"""A pixel's verdict depends on the image this many pixels around it: 3 (median of 7 x 7) of 1 (median of 3 x 3)."""
+
+
+class _Work(NamedTuple):
+    """The image, its noise, and what was computed of it so far (NaN = not yet): few pixels need any of it."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    variance: np.ndarray
+    background: np.ndarray
+    gain: float
+    noise: np.ndarray
+    significance: np.ndarray
+    smooth: np.ndarray
+
+
+def flag_cosmic_rays(
+    image: np.ndarray,
+    variance: np.ndarray | float,
+    gain: float,
+    background: np.ndarray | float = 0.0,
+    mask: np.ndarray | None = None,
+    sigma_clip: float = 4.5,
+    object_limit: float = 5.0,
+    neighbour_fraction: float = 0.4,
+    iterations: int = 4,
+) -> np.ndarray:
+    """Flag pixels hit by cosmic rays: sharper than anything the optics can image.
+
+    The Laplacian of the image subsampled by two, in units of the noise and less its own median over 5 x 5 pixels,
+    must exceed `sigma_clip`, and exceed `object_limit` times the fine structure (median over 3 x 3 less its median
+    over 7 x 7 pixels) that stars have and cosmic rays lack. Neighbours follow with the lower limits of the paper.
+    The noise is sqrt(variance + (median over 5 x 5 - background) / gain). Every quantity but the Laplacian is computed
+    only where the Laplacian, over the noise of the sky, exceeds the limit: exact, since both further steps lower it.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), adu
+        One exposure, sky subtracted or not. NaN counts as masked.
+    variance : ndarray of shape (ny, nx) or float, adu^2
+        Variance of the empty sky (read noise and photons of the sky): 1 / weight. Not finite or <= 0 = masked.
+    gain : float, e-/adu
+        For the photon noise of objects.
+    background : ndarray of shape (ny, nx) or float, adu
+        The level the image has in empty sky: 0 if it is sky subtracted.
+    mask : ndarray of bool, shape (ny, nx), optional
+        True = bad or saturated: never flagged, and no edge is seen against it unless it is the brighter side.
+    sigma_clip : float, sigma
+    object_limit : float
+        Least contrast between Laplacian and fine structure; higher for undersampled images (seeing below 2 pixels).
+    neighbour_fraction : float
+        Limit for neighbours, in units of sigma_clip; 0.3 flags more of the faint rims, and more noise with them.
+    iterations : int
+        Largest number of rounds; each cleans what it found, so that the next sees what lay beneath.
+
+    Returns
+    -------
+    ndarray of bool, shape (ny, nx)
+        True = hit by a cosmic ray.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or a limit is not positive.
+    """
+    if not (gain > 0 and sigma_clip > 0 and object_limit > 0 and 0 < neighbour_fraction <= 1 and iterations > 0):
+        raise ValueError(
+            "gain, sigma_clip, object_limit, iterations must be > 0 and neighbour_fraction within 0..1, got "
+            f"{gain}, {sigma_clip}, {object_limit}, {iterations}, {neighbour_fraction}"
+        )
+    work = _prepare(image, variance, gain, background, mask)
+    flags = np.zeros(work.image.shape, np.bool_)
+    near = np.empty(work.image.shape, np.bool_)
+    _screen(work, sigma_clip, near)
+    for _ in range(iterations):
+        candidates = np.flatnonzero(near)
+        found = _flag(work, candidates, sigma_clip, object_limit, neighbour_fraction, flags)
+        if found.size == 0:
+            break
+        _clean(work, found, flags)
+        near[:] = False
+        _mark_near(found, near)
+    return flags
+
+
+def _prepare(image, variance, gain, background, mask) -> _Work:
+    """Copy the image, with masked pixels of no value at the background, and set up empty caches."""
+    if np.ndim(image) != 2:
+        raise ValueError(f"image must have two dimensions, got shape {np.shape(image)}")
+    clean = np.array(image, np.float32, order="C")
+    shape = clean.shape
+    maps = [np.ascontiguousarray(np.atleast_2d(values), np.float32) for values in (variance, background)]
+    bad = ~np.isfinite(clean)
+    if mask is not None:
+        if np.shape(mask) != shape:
+            raise ValueError(f"mask has shape {np.shape(mask)}, the image {shape}")
+        bad |= mask
+    for name, values in zip(("variance", "background"), maps, strict=True):
+        if values.shape not in (shape, (1, 1)):
+            raise ValueError(f"{name} has shape {values.shape}, the image {shape}")
+    unusable = ~(np.isfinite(maps[0]) & (maps[0] > 0) & np.isfinite(maps[1]))
+    if unusable.any():
+        bad |= unusable
+        maps = [np.where(unusable, np.float32(fill), values) for values, fill in zip(maps, (1.0, 0.0), strict=True)]
+    blank = ~np.isfinite(clean)
+    if blank.any():
+        clean[blank] = np.broadcast_to(maps[1], shape)[blank]
+    caches = (np.full(shape, np.nan, np.float32) for _ in range(3))
+    return _Work(clean, bad, maps[0], maps[1], float(gain), *caches)
+
+
+@njit(nogil=True, cache=True)
+def _at(values, y, x):
+    """Return a pixel of a map, or the one value that stands for all."""
+    return values[0, 0] if values.size == 1 else values[y, x]
+
+
+@njit(nogil=True, cache=True)
+def _beside(work, y, x, value):
+    """Return the value of a neighbour, such that neither the border nor a darker bad pixel makes an edge."""
+    if y < 0 or x < 0 or y >= work.image.shape[0] or x >= work.image.shape[1]:
+        return value
+    found = work.image[y, x]
+    return max(found, value) if work.mask[y, x] else found
+
+
+@njit(nogil=True, cache=True)
+def _corners(value, up, down, left, right):
+    """Return the mean over four subpixels of the positive part of the Laplacian."""
+    twice = 2 * value
+    total = max(twice - up - left, 0.0) + max(twice - up - right, 0.0)
+    total += max(twice - down - left, 0.0) + max(twice - down - right, 0.0)
+    return 0.25 * total
+
+
+@njit(nogil=True, cache=True)
+def _laplacian(work, y, x):
+    value = work.image[y, x]
+    up, down = _beside(work, y - 1, x, value), _beside(work, y + 1, x, value)
+    left, right = _beside(work, y, x - 1, value), _beside(work, y, x + 1, value)
+    return _corners(value, up, down, left, right)
+
+
+@njit(nogil=True, cache=True)
+def _screen(work, limit, near):
+    """Mark each pixel whose Laplacian exceeds the limit over the noise of the sky: an upper bound of the true one."""
+    image, mask = work.image, work.mask
+    ny, nx = image.shape
+    floor = np.empty(nx, np.float32)
+    for y in range(ny):
+        if y == 0 or work.variance.size > 1:
+            for x in range(nx):
+                floor[x] = 2 * limit * np.sqrt(_at(work.variance, y, x))
+        up, row, down = image[max(y - 1, 0)], image[y], image[min(y + 1, ny - 1)]
+        for x in range(1, nx - 1):
+            value = np.float32(2) * row[x]
+            left, right = value - row[x - 1], value - row[x + 1]
+            zero = np.float32(0)
+            total = max(left - up[x], zero) + max(right - up[x], zero) + max(left - down[x], zero)
+            total += max(right - down[x], zero)
+            near[y, x] = (total > np.float32(4) * floor[x]) & (not mask[y, x])
+        for x in (0, nx - 1):
+            near[y, x] = not mask[y, x] and _laplacian(work, y, x) > floor[x]
+
+
+@njit(nogil=True, cache=True)
+def _median(values, size):
+    """Return the median of the first values, which are reordered: insertion is quickest for so few."""
+    for k in range(1, size):
+        value = values[k]
+        j = k - 1
+        while j >= 0 and values[j] > value:
+            values[j + 1] = values[j]
+            j -= 1
+        values[j + 1] = value
+    return np.float32(0.5) * (values[(size - 1) // 2] + values[size // 2])
+
+
+@njit(nogil=True, cache=True)
+def _window_median(image, y, x, radius, values):
+    size = 0
+    for j in range(max(y - radius, 0), min(y + radius + 1, image.shape[0])):
+        for i in range(max(x - radius, 0), min(x + radius + 1, image.shape[1])):
+            values[size] = image[j, i]
+            size += 1
+    return _median(values, size)
+
+
+@njit(nogil=True, cache=True)
+def _noise(work, y, x, values):
+    if np.isnan(work.noise[y, x]):
+        light = _window_median(work.image, y, x, 2, values) - _at(work.background, y, x)
+        work.noise[y, x] = np.sqrt(_at(work.variance, y, x) + max(light, np.float32(0)) / work.gain)
+    return work.noise[y, x]
+
+
+@njit(nogil=True, cache=True)
+def _significance(work, y, x, values):
+    """Return the Laplacian of a pixel in units of its noise."""
+    if np.isnan(work.significance[y, x]):
+        laplacian = _laplacian(work, y, x)
+        work.significance[y, x] = laplacian / (2 * _noise(work, y, x, values)) if laplacian > 0 else 0.0
+    return work.significance[y, x]
+
+
+@njit(nogil=True, cache=True)
+def _sharpness(work, y, x, window, values):
+    """Return the significance less its median over 5 x 5 pixels, which takes out extended objects."""
+    size = 0
+    for j in range(max(y - 2, 0), min(y + 3, work.image.shape[0])):
+        for i in range(max(x - 2, 0), min(x + 3, work.image.shape[1])):
+            window[size] = _significance(work, j, i, values)
+            size += 1
+    return work.significance[y, x] - _median(window, size)
+
+
+@njit(nogil=True, cache=True)
+def _fine_structure(work, y, x, window, values):
+    """Return how a pixel's surroundings of 3 x 3 stand out from those of 7 x 7, in units of the noise."""
+    size = 0
+    for j in range(max(y - 3, 0), min(y + 4, work.image.shape[0])):
+        for i in range(max(x - 3, 0), min(x + 4, work.image.shape[1])):
+            if np.isnan(work.smooth[j, i]):
+                work.smooth[j, i] = _window_median(work.image, j, i, 1, values)
+            window[size] = work.smooth[j, i]
+            size += 1
+    structure = work.smooth[y, x] - _median(window, size)
+    return max(structure / _noise(work, y, x, values), _FAINTEST_STRUCTURE)
+
+
+@njit(nogil=True, cache=True)
+def _grow(work, seeds, limit, window, values, flags):
+    """Flag neighbours of the seeds that exceed the limit; return the seeds and what was added."""
+    ny, nx = work.image.shape
+    found = np.empty(9 * seeds.size, np.int64)
+    found[: seeds.size] = seeds
+    size = seeds.size
+    for position in seeds:
+        for j in range(max(position // nx - 1, 0), min(position // nx + 2, ny)):
+            for i in range(max(position % nx - 1, 0), min(position % nx + 2, nx)):
+                if flags[j, i] or work.mask[j, i]:
+                    continue
+                # Their own significance bounds the sharpness, and is cheaper.
+                if _significance(work, j, i, values) > limit and _sharpness(work, j, i, window, values) > limit:
+                    flags[j, i] = True
+                    found[size] = j * nx + i
+                    size += 1
+    return found[:size]
+
+
+@njit(nogil=True, cache=True)
+def _flag(work, candidates, limit, object_limit, neighbour_fraction, flags):
+    """Flag cosmic rays among the candidates, and their neighbours; return the positions flagged in this round."""
+    nx = work.image.shape[1]
+    window, values = np.empty(49, np.float32), np.empty(25, np.float32)
+    seeds = np.empty(candidates.size, np.int64)
+    size = 0
+    for position in candidates:
+        y, x = position // nx, position % nx
+        if work.mask[y, x] or flags[y, x] or _significance(work, y, x, values) <= limit:
+            continue
+        sharpness = _sharpness(work, y, x, window, values)
+        if sharpness > limit and sharpness > object_limit * _fine_structure(work, y, x, window, values):
+            flags[y, x] = True
+            seeds[size] = position
+            size += 1
+    found = _grow(work, seeds[:size], limit, window, values, flags)
+    return _grow(work, found, neighbour_fraction * limit, window, values, flags)
+
+
+@njit(nogil=True, cache=True)
+def _clean(work, found, flags):
+    """Put the median of the good pixels around in place of each found pixel, and forget what was computed near it."""
+    ny, nx = work.image.shape
+    values = np.empty(25, np.float32)
+    for position in found:
+        y, x = position // nx, position % nx
+        size = 0
+        for j in range(max(y - 2, 0), min(y + 3, ny)):
+            for i in range(max(x - 2, 0), min(x + 3, nx)):
+                if not (flags[j, i] or work.mask[j, i]):
+                    values[size] = work.image[j, i]
+                    size += 1
+        work.image[y, x] = _median(values, size) if size else _at(work.background, y, x)
+        for j in range(max(y - 2, 0), min(y + 3, ny)):
+            for i in range(max(x - 2, 0), min(x + 3, nx)):
+                work.noise[j, i] = work.significance[j, i] = work.smooth[j, i] = np.nan
+
+
+@njit(nogil=True, cache=True)
+def _mark_near(found, near):
+    """Mark the pixels whose verdict may change with the found ones."""
+    ny, nx = near.shape
+    for position in found:
+        y, x = position // nx, position % nx
+        near[max(y - _REACH, 0) : min(y + _REACH + 1, ny), max(x - _REACH, 0) : min(x + _REACH + 1, nx)] = True

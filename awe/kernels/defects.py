@@ -1,0 +1,195 @@
+"""Pixels and columns of a chip that do not work: hot, cold, saturated."""
+
+from itertools import pairwise
+
+import numpy as np
+from scipy.ndimage import binary_dilation, median_filter
+
+from awe.kernels.background import background_map
+from awe.kernels.mesh import cell_edges, fill_and_filter, spread_mesh
+from awe.kernels.statistics import clipped_statistics, robust_sigma
+
+_SEGMENT = 128
+_COLUMN_WINDOW = 51
+_LOCAL = 7
+_CELL = 64
+
+
+def hot_pixels(
+    bias_like: np.ndarray,
+    threshold: float = 6.0,
+    column_threshold: float = 6.0,
+    column_offset: float = 2.0,
+    mask: np.ndarray | None = None,
+) -> np.ndarray:
+    """Flag pixels and columns of a combined bias or dark frame that are off their neighbours, either way.
+
+    Single pixels are compared with the background on a mesh and with the median of the 7 x 7 pixels around them.
+    Columns are compared, by their medians over the whole chip and over stretches of 128 rows (a bad column may begin
+    anywhere), with the running median of 51 columns. Medians are so precise that offsets far below the noise of a pixel
+    show; a bias frame takes those out, hence only columns off by `column_offset` are flagged.
+
+    Parameters
+    ----------
+    bias_like : ndarray, shape (ny, nx), adu
+        Combined bias or dark frame, overscan subtracted or not. NaN is flagged.
+    threshold : float, sigma
+        For single pixels, in units of the local spread of pixels.
+    column_threshold : float, sigma
+        For columns, in units of the spread of column medians.
+    column_offset : float, sigma
+        Least offset of a bad column, in units of the local spread of pixels.
+    mask : ndarray of bool, shape (ny, nx), optional
+        True = known bad: left out of the statistics, and not flagged again.
+
+    Returns
+    -------
+    ndarray of bool, shape (ny, nx)
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or no cell of the image has enough good pixels.
+    """
+    image = np.array(bias_like, np.float32)
+    blank = ~np.isfinite(image)
+    background = background_map(image, mask, cell=_CELL)
+    residual = image - background.level
+    if mask is not None:
+        residual[mask] = np.nan
+    columns = _bad_columns(residual, column_threshold, column_offset * float(np.median(background.mesh_rms)))
+    pixels = _bad_pixels(residual, threshold * background.rms, columns)
+    flagged = columns | pixels | blank
+    return flagged if mask is None else flagged & ~mask
+
+
+def cold_pixels(
+    flat: np.ndarray, low: float = 0.8, high: float = 1.2, dark: float = 0.1, cell: int = _CELL
+) -> np.ndarray:
+    """Flag pixels of a flat field whose response differs too much from that of their surroundings.
+
+    Parameters
+    ----------
+    flat : ndarray, shape (ny, nx)
+        Flat field of any level; NaN is flagged.
+    low, high : float
+        Limits of the response relative to the median of the cell around (vignetting does not count).
+    dark : float
+        Pixels below this response relative to the whole flat field (unlit, or deeply vignetted) are flagged as well.
+    cell : int, pixel
+        Side of a cell of the surroundings.
+
+    Returns
+    -------
+    ndarray of bool, shape (ny, nx)
+
+    Raises
+    ------
+    ValueError
+        If the limits do not include 1, or the flat field has no light.
+    """
+    if not low < 1 < high:
+        raise ValueError(f"limits must lie on both sides of 1, got {low} and {high}")
+    flat = np.asarray(flat, np.float32)
+    level = clipped_statistics(flat).median
+    if not level > 0:
+        raise ValueError(f"the flat field has no light: its median is {level}")
+    surroundings = spread_mesh(_cell_medians(flat, cell), flat.shape)
+    relative = flat / np.maximum(surroundings, np.float32(1e-6 * level))
+    # NaN compares false, hence the conditions say what is good.
+    return ~((relative >= low) & (relative <= high) & (flat >= dark * level))
+
+
+def saturated_pixels(image: np.ndarray, level: float, grow: int = 1, bleed: float = 0.9) -> np.ndarray:
+    """Flag saturated pixels, the columns they bleed along, and their neighbours.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), adu
+        The frame as read (before flat field), of the same zero as `level`. NaN is not flagged.
+    level : float, adu
+        Pixels at or above are saturated.
+    grow : int, pixel
+        Neighbours flagged around, in x, y and both.
+    bleed : float
+        Pixels that join a saturated one along the column without a gap are flagged if above this part of `level`.
+
+    Returns
+    -------
+    ndarray of bool, shape (ny, nx)
+
+    Raises
+    ------
+    ValueError
+        If level is not positive, grow is negative or bleed not within 0..1.
+    """
+    if not (level > 0 and grow >= 0 and 0 < bleed <= 1):
+        raise ValueError(f"level must be > 0, grow >= 0, bleed within 0..1, got {level}, {grow}, {bleed}")
+    image = np.asarray(image)
+    saturated = image >= level
+    if not saturated.any():
+        return saturated
+    along_column = np.array([[0, 1, 0]] * 3, bool)
+    saturated = binary_dilation(saturated, along_column, iterations=0, mask=image >= bleed * level) | saturated
+    return binary_dilation(saturated, np.ones((3, 3), bool), iterations=grow) if grow else saturated
+
+
+def _bad_columns(residual: np.ndarray, threshold: float, least_offset: float) -> np.ndarray:
+    """Return the mask of bad columns: whole ones, and stretches of others."""
+    ny = residual.shape[0]
+    flagged = np.zeros(residual.shape, bool)
+    flagged[:] = _outlying(residual, threshold, least_offset)
+    edges = cell_edges(ny, _SEGMENT)
+    if edges.size > 2:
+        for y0, y1 in pairwise(edges):
+            flagged[y0:y1] |= _outlying(residual[y0:y1], threshold, least_offset)
+    return flagged
+
+
+def _outlying(rows: np.ndarray, threshold: float, least_offset: float) -> np.ndarray:
+    """Return which columns have a median off the running median over columns."""
+    profile = _medians(rows, axis=0)
+    known = np.isfinite(profile)
+    deviation = np.full(profile.size, np.nan)
+    values = profile[known]
+    deviation[known] = values - median_filter(values, min(_COLUMN_WINDOW, values.size), mode="reflect")
+    # Among few columns their scatter can vanish by chance; the noise of a median of many pixels cannot.
+    floor = 1.2533 * robust_sigma(rows - profile) / np.sqrt(max(rows.shape[0], 1))
+    limit = max(threshold * max(robust_sigma(deviation), floor), least_offset)
+    return np.abs(deviation) > limit
+
+
+def _medians(values: np.ndarray, axis: int) -> np.ndarray:
+    """Return medians that leave out NaN; NaN where nothing is left."""
+    ordered = np.sort(values, axis=axis)  # NaN comes last
+    count = np.isfinite(values).sum(axis=axis)
+    lower, upper = (np.take_along_axis(ordered, np.expand_dims(i, axis), axis) for i in _middles(count))
+    return np.where(count > 0, 0.5 * (lower + upper).squeeze(axis), np.nan)
+
+
+def _middles(count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.maximum((count - 1) // 2, 0), np.maximum(np.minimum(count // 2, count - 1), 0)
+
+
+def _bad_pixels(residual: np.ndarray, limit: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the mask of single pixels off the background and off the good pixels around them."""
+    flagged = np.zeros(residual.shape, bool)
+    candidates = (np.abs(residual) > limit) & ~columns
+    reach = _LOCAL // 2
+    for y, x in np.argwhere(candidates):
+        window = slice(max(y - reach, 0), y + reach + 1), slice(max(x - reach, 0), x + reach + 1)
+        around = residual[window][~columns[window] & np.isfinite(residual[window])]
+        flagged[y, x] = abs(residual[y, x] - np.median(around)) > limit[y, x]
+    return flagged
+
+
+def _cell_medians(flat: np.ndarray, cell: int) -> np.ndarray:
+    """Return the clipped median of each cell, filtered over 3 x 3 cells."""
+    rows, columns = (cell_edges(length, cell) for length in flat.shape)
+    mesh = np.array(
+        [
+            [clipped_statistics(flat[y0:y1, x0:x1]).median for x0, x1 in pairwise(columns)]
+            for y0, y1 in pairwise(rows)
+        ]
+    )
+    return fill_and_filter(mesh, 3)

@@ -1,0 +1,171 @@
+"""Execute a plan on a pool of processes; what fails is reported at the end, the rest goes on."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from awe.config import Settings
+from awe.database import short_transaction
+from awe.local import start_data_server
+from awe.model.lineage import inputs
+from awe.model.observation import GridTarget
+from awe.model.persistent import persistent_class
+from awe.processing.orders import Order, filled, needs, orders
+from awe.processing.plan import Plan
+from awe.processing.worker import Result, carry_out, end_with
+
+Progress = Callable[[Order, Result | None, int, int], None]
+"""Called with an order when it starts (result None) and when it ends, with the number done and in all."""
+
+
+@dataclass
+class Outcome:
+    """What became of a plan."""
+
+    made: dict[int, int] = field(default_factory=dict)
+    """Object number of the product of each step."""
+    failed: dict[int, str] = field(default_factory=dict)
+    """Reason for each step that failed or could not start."""
+    results: list[tuple[Order, Result]] = field(default_factory=list)
+
+
+def execute(plan: Plan, engine: Engine, settings: Settings, progress: Progress | None = None) -> Outcome:
+    """Make all steps of a plan, each as soon as its inputs are there."""
+    run = _Run({order.number: order for order in _prepared(plan, engine, settings)}, progress)
+    if not run.waiting:
+        return run.outcome
+    with data_server(settings) as connected:
+        if connected.workers == 1 or len(run.waiting) == 1:
+            run.alone(connected)
+        else:
+            run.pooled(connected)
+    return run.outcome
+
+
+@contextmanager
+def data_server(settings: Settings) -> Iterator[Settings]:
+    """Yield settings with the address of a data server; one for the local folder is started if none is named."""
+    if settings.data_server:
+        yield settings
+        return
+    with start_data_server(settings.data_folder) as server:
+        yield replace(settings, data_server=server.address)
+
+
+def _prepared(plan: Plan, engine: Engine, settings: Settings) -> list[Order]:
+    """Store the grid targets that the plan brings along, and return its orders."""
+    with short_transaction(engine) as session:
+        for grid in plan.new_grids:
+            known = session.scalars(select(GridTarget).where(GridTarget.name == grid.name)).unique().first()
+            if known is None:
+                names = [c.key for c in GridTarget.__table__.columns if c.key != "object_id"]
+                known = GridTarget(**{name: getattr(grid, name) for name in names})
+                known.creator, known.project = settings.user, settings.project
+                session.add(known)
+                session.flush()
+            grid.object_id = known.object_id
+    return orders(plan)
+
+
+class _Run:
+    """The state of one execution: what waits, what runs, what is done."""
+
+    def __init__(self, waiting: dict[int, Order], progress: Progress | None) -> None:
+        self.waiting = waiting
+        self.total = len(waiting)
+        self.outcome = Outcome()
+        self._progress = progress
+
+    def alone(self, settings: Settings) -> None:
+        """Carry out the orders in this process."""
+        while (order := next(self._ready(), None)) is not None:
+            self._end(order, carry_out(self._start(order), settings))
+
+    def pooled(self, settings: Settings) -> None:
+        """Carry out the orders on a pool of processes; a broken pool is made anew once for each order it lost."""
+        running: dict[Future[Result], Order] = {}
+        broken: set[int] = set()
+        while self.waiting or running:
+            with _pool(settings.workers) as pool:
+                try:
+                    self._feed(pool, running, settings)
+                except BrokenProcessPool:
+                    self._take_back(running, broken)
+
+    def _feed(self, pool: ProcessPoolExecutor, running: dict[Future[Result], Order], settings: Settings) -> None:
+        while True:
+            for order in list(self._ready()):
+                running[pool.submit(carry_out, self._start(order), settings)] = order
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                order = running[future]
+                result = future.result()
+                del running[future]
+                self._end(order, result)
+
+    def _take_back(self, running: dict[Future[Result], Order], broken: set[int]) -> None:
+        """Put orders whose worker died back, or fail them if that happened before."""
+        for order in running.values():
+            if order.number in broken:
+                reason = f"{order.target}: the worker process died twice (out of memory?)"
+                self._end(order, Result(order.number, None, reason))
+            else:
+                broken.add(order.number)
+                self.waiting[order.number] = order
+        running.clear()
+
+    def _ready(self) -> Iterator[Order]:
+        """Yield the waiting orders that can start; fail those whose inputs failed."""
+        for order in list(self.waiting.values()):
+            missing = needs(order) - set(self.outcome.made)
+            if not missing:
+                yield order
+            elif missing <= set(self.outcome.failed) and order.number in self.waiting:
+                lost = self._lost(order)
+                if lost is None:
+                    yield order
+                else:
+                    del self.waiting[order.number]
+                    self._end(order, Result(order.number, None, lost))
+
+    def _lost(self, order: Order) -> str | None:
+        """Return why an order can't start, some of its inputs having failed; None if it can do without them."""
+        roles = inputs(persistent_class(order.class_name))
+        tolerant = getattr(persistent_class(order.class_name), "TOLERATES", ())
+        for role in roles:
+            value: Any = order.inputs[role]
+            steps = [v.step for v in (value if isinstance(value, list) else [value]) if hasattr(v, "step")]
+            failed = [s for s in steps if s in self.outcome.failed]
+            if failed and (role not in tolerant or len(failed) == len(value)):
+                return f"{order.target}: its {role} could not be made: {self.outcome.failed[failed[0]]}"
+        return None
+
+    def _start(self, order: Order) -> Order:
+        self.waiting.pop(order.number, None)
+        if self._progress:
+            self._progress(order, None, len(self.outcome.results), self.total)
+        return filled(order, self.outcome.made, self.outcome.failed)
+
+    def _end(self, order: Order, result: Result) -> None:
+        if result.object_id is None:
+            self.outcome.failed[order.number] = result.error
+        else:
+            self.outcome.made[order.number] = result.object_id
+        self.outcome.results.append((order, result))
+        if self._progress:
+            self._progress(order, result, len(self.outcome.results), self.total)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["awe.processing.preload"])
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with, initargs=(os.getpid(),))

@@ -1,0 +1,62 @@
+"""Raw exposures as the tasks need them: trimmed to the pixels that saw light, with the overscan removed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from awe.kernels.combine import Combine, Combined, combine
+from awe.kernels.noise import DetectorNoise
+from awe.kernels.overscan import Overscan, subtract_overscan
+from awe.kernels.sections import Section
+from awe.kernels.wcs import Wcs
+from awe.model.raw import RawFrame
+from awe.processing.products import Products
+
+
+def overscan_sections(raw: RawFrame) -> list[Section]:
+    """Return the overscan regions of a raw frame; none if it has none."""
+    return [Section.parse(text) for text in raw.overscan_sections.split(";") if text]
+
+
+def trimmed(products: Products, raw: RawFrame, overscan: Overscan) -> np.ndarray:
+    """Return the exposed pixels of a raw frame, less its overscan level where it has an overscan."""
+    sections = overscan_sections(raw)
+    method = overscan if sections else Overscan.NONE
+    return subtract_overscan(products.image(raw), Section.parse(raw.data_section), sections, method)
+
+
+def wcs_of(raw: RawFrame) -> Wcs | None:
+    """Return the header's coordinate system for the trimmed image; None if there is none."""
+    if raw.wcs is None:
+        return None
+    section = Section.parse(raw.data_section)
+    return Wcs.from_header(raw.wcs).shifted(-section.x0, -section.y0)
+
+
+def combined(
+    products: Products,
+    raws: list[Any],
+    prepare: Callable[[Any], np.ndarray],
+    method: Combine,
+    threshold: float,
+    noise: DetectorNoise | None = None,
+    scales: list[float] | None = None,
+) -> Combined:
+    """Combine the prepared images of raw frames; they wait on disk, so that any number of them can be combined."""
+    with products.scratch() as folder:
+        images = [_on_disk(prepare(raw), folder / f"{number}.npy") for number, raw in enumerate(raws)]
+        shapes = {image.shape for image in images}
+        if len(shapes) > 1:
+            raise ValueError(f"the frames to combine have different sizes: {sorted(shapes)}")
+
+        def read(index: int, y0: int, y1: int) -> np.ndarray:
+            return np.asarray(images[index][y0:y1])
+
+        return combine(read, len(images), images[0].shape, method, threshold, scales=scales, noise=noise)
+
+
+def _on_disk(image: np.ndarray, path: Path) -> np.ndarray:
+    np.save(path, image)
+    return np.load(path, mmap_mode="r")

@@ -1,0 +1,141 @@
+"""Files of products: where a task reads its inputs and writes its result."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from sqlalchemy import Table
+
+from awe import __version__
+from awe.errors import BadFile
+from awe.fits import Planes, open_planes, read_image, write_image
+from awe.kernels.wcs import Wcs
+from awe.model.frame import Calibration, FileBacked, Frame
+from awe.processing.provenance import cards_of
+from awe.store import Store
+
+
+class Products:
+    """Gives a task the pixels of its inputs, and takes the pixels and rows of its product.
+
+    Bulk rows are kept in `rows` until the product has its number; the engine writes them with it.
+    """
+
+    def __init__(self, store: Store, folder: Path, project: str) -> None:
+        self._store = store
+        self._folder = folder
+        self._project = project
+        self.rows: list[tuple[Table, dict[str, Any]]] = []
+
+    def path(self, product: Any) -> Path:
+        """Return a local copy of the file of an object."""
+        return self._store.retrieve(product.filename, product.sha256)
+
+    def image(self, frame: Frame) -> np.ndarray:
+        """Return the image of a frame as float32 (y, x)."""
+        return read_image(self.path(frame), frame.hdu)[0]
+
+    def header(self, frame: Frame) -> fits.Header:
+        """Return the header of the image of a frame."""
+        return read_image(self.path(frame), frame.hdu)[1]
+
+    def planes(self, frame: Frame) -> Planes:
+        """Return all planes of a product, to read in bands."""
+        return open_planes(self.path(frame))
+
+    def plane(self, frame: Frame, name: str) -> np.ndarray:
+        """Return one named plane of a product: IMAGE, WEIGHT or FLAGS."""
+        planes = self.planes(frame)
+        if name not in planes:
+            raise BadFile(f"{frame}: its file {frame.filename} has no plane {name}")
+        return planes.rows(name)
+
+    def table(self, product: Any) -> np.ndarray:
+        """Return the table of an object as a structured array."""
+        with fits.open(self.path(product), memmap=False) as hdus:
+            return np.asarray(hdus[1].data).view(np.recarray).copy()
+
+    def write(
+        self, product: Frame, planes: Mapping[str, np.ndarray], wcs: Wcs | None = None, **cards: Any
+    ) -> None:
+        """Store the planes of a product, with header and provenance, and set its file, size and place on the sky."""
+        first = next(iter(planes.values()))
+        product.naxis2, product.naxis1 = first.shape
+        place(product, wcs)
+        header = fits.Header()
+        header.update(wcs.cards if wcs is not None else {})
+        for keyword, value, comment in cards_of(product):
+            header[keyword] = (value, comment)
+        header.update({k.replace("_", "-"): v for k, v in cards.items()})
+        header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "when this file was written (UTC)")
+        header["CREATOR"] = (f"awe {__version__}", "software")
+        with self.scratch() as folder:
+            path = folder / "product.fits"
+            write_image(path, planes, header)
+            self._keep(product, path)
+
+    def write_table(self, product: Any, table: np.ndarray, name: str) -> None:
+        """Store a table as the file of a product that has no image."""
+        header = fits.Header()
+        for keyword, value, comment in cards_of(product):
+            header[keyword] = (value, comment)
+        hdu = fits.BinTableHDU(table, name=name)
+        with self.scratch() as folder:
+            path = folder / "product.fits"
+            fits.HDUList([fits.PrimaryHDU(header=header), hdu]).writeto(path, checksum=True)
+            self._keep(product, path)
+
+    def add_rows(self, table: Table, columns: dict[str, Any]) -> None:
+        """Remember rows of a plain table that belong to the product."""
+        self.rows.append((table, columns))
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Yield a folder for files of this task, removed at the end."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=self._folder) as folder:
+            yield Path(folder)
+
+    def _keep(self, product: FileBacked, path: Path) -> None:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        stored = self._store.put(path, file_name(product, self._project, digest), consume=True)
+        product.filename, product.size, product.sha256 = stored.filename, stored.size, stored.sha256
+
+
+def file_name(product: Any, project: str, digest: str) -> str:
+    """Return the name of a product's file: kind, project, instrument, filter, chip, class, MJD, checksum."""
+    like = product if isinstance(product, Frame) else getattr(product, "reduced", product)
+    words = [
+        "Cal" if isinstance(product, Calibration) else "Sci",
+        project,
+        *(getattr(getattr(like, name, None), "name", "") for name in ("instrument", "filter", "chip")),
+        type(product).__name__,
+        f"{getattr(like, 'mjd_obs', None) or 0.0:.7f}",
+        digest[:40],
+    ]
+    return "-".join(re.sub(r"[^A-Za-z0-9_.#+]", "_", word) for word in words) + ".fits"
+
+
+def place(product: Frame, wcs: Wcs | None) -> None:
+    """Set the columns of a frame that say where it lies on the sky."""
+    if wcs is None:
+        return
+    assert product.naxis1 is not None
+    assert product.naxis2 is not None
+    cards = dict(wcs.cards)
+    product.wcs = cards
+    for name in ("crval1", "crval2", "crpix1", "crpix2", "cd1_1", "cd1_2", "cd2_1", "cd2_2"):
+        value = cards.get(name.upper())
+        setattr(product, name, None if value is None else float(value))
+    ra, dec = wcs.centre(product.naxis1, product.naxis2)
+    product.ra, product.dec = float(ra), float(dec)
+    product.pixel_scale = float(wcs.scale)
+    product.footprint = [[float(a), float(d)] for a, d in wcs.footprint(product.naxis1, product.naxis2)]

@@ -1,0 +1,87 @@
+"""Make what belongs to one reduced frame: cosmic rays, background, weight."""
+
+import numpy as np
+
+from awe.kernels.background import background_map
+from awe.kernels.cosmics import flag_cosmic_rays
+from awe.kernels.flags import PixelFlag
+from awe.kernels.statistics import clipped_statistics
+from awe.kernels.weight import inverse_variance
+from awe.model.science import BackgroundFrame, CosmicMap, WeightFrame
+from awe.processing.bias import flagged
+from awe.processing.products import Products
+from awe.processing.tasks import makes
+
+COARSE_CELL = 64
+SOURCES = 5.0
+"""Pixels this many sigmas above the first background are left out of the second."""
+
+
+@makes(CosmicMap, version=1)
+def make_cosmic_map(product: CosmicMap, products: Products) -> None:
+    """Flag the pixels of a reduced frame that were hit by cosmic rays."""
+    reduced, p = product.reduced, product.parameters
+    image, bad = products.plane(reduced, "IMAGE"), products.plane(reduced, "FLAGS") > 0
+    sky = background_map(image, bad, cell=COARSE_CELL)
+    mask = flag_cosmic_rays(
+        image,
+        sky.rms**2,
+        reduced.gain,
+        sky.level,
+        bad,
+        sigma_clip=p.sigma_clip,
+        object_limit=p.object_limit,
+        neighbour_fraction=p.neighbours,
+        iterations=p.iterations,
+    )
+    product.count, product.bunit = int(mask.sum()), ""
+    products.write(product, {"FLAGS": flagged(mask, PixelFlag.COSMIC)})
+
+
+@makes(BackgroundFrame, version=1)
+def make_background_frame(product: BackgroundFrame, products: Products) -> None:
+    """Measure the sky below the sources, and its noise; the second plane is the noise (adu)."""
+    reduced, p = product.reduced, product.parameters
+    image = products.plane(reduced, "IMAGE")
+    bad = (products.plane(reduced, "FLAGS") | products.plane(product.cosmics, "FLAGS")) > 0
+    found = background_map(image, bad, cell=p.cell, filter_size=p.filter_size, mask_sources=SOURCES)
+    product.level, product.rms = float(np.median(found.mesh)), float(np.median(found.mesh_rms))
+    products.write(product, {"IMAGE": found.level, "RMS": found.rms})
+
+
+@makes(WeightFrame, version=1)
+def make_weight_frame(product: WeightFrame, products: Products) -> None:
+    """Compute the inverse variance of each pixel of a reduced frame, and join its flags."""
+    reduced = product.reduced
+    flags = products.plane(reduced, "FLAGS") | products.plane(product.cosmics, "FLAGS")
+    sky = products.plane(product.background, "IMAGE")
+    flat, flat_variance = _image_and_variance(product.flat, products, 1.0)
+    _, bias_variance = _image_and_variance(product.bias, products, 0.0)
+    weak = np.asarray(flat) < product.parameters.minimum_response
+    flags = np.where(weak, flags | np.uint8(PixelFlag.COLD), flags)
+    weight = inverse_variance(
+        sky, flat, reduced.gain, reduced.noise, bias_variance, flat_variance, flags > 0, sky.shape
+    )
+    _measure(product, weight, products.plane(reduced, "IMAGE") - sky)
+    product.bunit = "adu-2"
+    products.write(product, {"WEIGHT": weight, "FLAGS": flags})
+
+
+def _image_and_variance(frame: object, products: Products, absent: float) -> tuple[np.ndarray | float, np.ndarray | float]:
+    """Return image and variance of a calibration; `absent` and 0 if there is none."""
+    if frame is None:
+        return absent, 0.0
+    weight = products.plane(frame, "WEIGHT")  # type: ignore[arg-type]
+    good = weight > 0
+    variance = np.divide(1, weight, where=good, out=np.zeros(weight.shape, np.float32))
+    return products.plane(frame, "IMAGE"), variance  # type: ignore[arg-type]
+
+
+def _measure(product: WeightFrame, weight: np.ndarray, image: np.ndarray) -> None:
+    good = weight > 0
+    if not good.any():
+        raise ValueError("all pixels of the frame are bad: no weight can be given")
+    product.median_weight = float(np.median(weight[good]))
+    product.bad_fraction = float(1 - good.mean())
+    pulls = clipped_statistics(image[good] * np.sqrt(weight[good]))
+    product.noise_ratio = pulls.sigma
