@@ -1,11 +1,11 @@
 """Write many rows of plain tables at once: binary COPY on PostgreSQL, executemany on SQLite."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy import types as sql
 
 ROWS_AT_ONCE = 20_000
@@ -29,6 +29,16 @@ def insert_rows(connection: Connection, table: Table, columns: Mapping[str, Any]
         else:
             _execute_many(connection, table, part, same)
     return count
+
+
+def read_columns(
+    connection: Connection, table: Table, names: Sequence[str], condition: Any, order: Any
+) -> dict[str, np.ndarray]:
+    """Return columns of the rows that fulfil a condition, as arrays; null is NaN."""
+    rows = connection.execute(select(*(table.c[n] for n in names)).where(condition).order_by(order)).all()
+    found = list(zip(*rows, strict=True)) if rows else [() for _ in names]
+    kinds = {name: np.int64 if _kind(table.c[name]).startswith(">i") else np.float64 for name in names}
+    return {name: np.array(column, dtype=kinds[name]) for name, column in zip(names, found, strict=True)}
 
 
 def _execute_many(connection: Connection, table: Table, part: Mapping[str, Any], same: Mapping[str, Any]) -> None:

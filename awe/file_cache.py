@@ -59,7 +59,7 @@ class FileCache:
             raise StoreUnavailable(f"no room for {filename} in the cache {self.folder}: {error.strerror}") from error
         finally:
             part.unlink(missing_ok=True)
-        self._make_room(size)
+        self._make_room(size, path)
 
     @contextmanager
     def fetching(self, filename: str) -> Iterator[None]:
@@ -71,22 +71,23 @@ class FileCache:
         """Remove a file."""
         self.place(filename).unlink(missing_ok=True)
 
-    def _make_room(self, added: int) -> None:
+    def _make_room(self, added: int, newest: Path) -> None:
         self._added += added
         if self._added * 50 < self.size:
             return  # looking at all files for each addition would cost more than 2 % of the size is worth
         self._added = 0
         with self._locked("evict"):
-            self._evict()
+            self._evict(newest)
 
-    def _evict(self) -> None:
+    def _evict(self, newest: Path) -> None:
         files = sorted(file for folder in (self.folder / "files").iterdir() for file in _files(folder))
         excess = sum(size for _, size, _ in files) - self.size
         for used, size, path in files:
             if excess <= 0 or used > time.time() - self.keep_seconds:
                 break
-            path.unlink(missing_ok=True)
-            excess -= size
+            if path != newest:
+                path.unlink(missing_ok=True)
+                excess -= size
         for written, _, path in _files(self.folder / "incoming"):
             if written < time.time() - ABANDONED:
                 path.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from awe.fits import section as cut
 
 CHUNK = 1 << 20
 CONNECT_SECONDS, READ_SECONDS = 5.0, 120.0
-ATTEMPTS = 4
+ATTEMPTS = 5
 PAUSE = 0.2  # seconds before the second attempt; doubled for each one after
 _TRANSIENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _ERRORS: dict[int, type[AweError]] = {
@@ -210,7 +210,7 @@ class Store:
         message = f"data server {self.address}: {_reason(response) or f'no file {filename}'}"
         error = _ERRORS.get(response.status_code, StoreUnavailable)
         if error is NotAllowed:
-            message += f" ({method} {filename}; the token is the setting data_server_token)"
+            message += f" ({method} {filename}; the token is read from the file in the setting token_file)"
         raise error(message)
 
     def _unavailable(self, what: str, error: Exception | None = None) -> StoreUnavailable:

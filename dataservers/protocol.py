@@ -95,6 +95,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 if not self.status:
                     self._json(500, {"error": "the data server failed; its log tells why"})
+        if self.unread:  # of a body that nobody asked for; it is not the next request
+            self.close_connection = True
         self._log_access()
 
     def _get(self) -> None:

@@ -168,7 +168,7 @@ def binned(values: np.ndarray, n: int) -> np.ndarray:
 def _chosen(path: Path, hdu: str | None, image: bool = True) -> Image:
     stat = path.stat()
     for found in _images(path, stat.st_size, stat.st_mtime_ns):
-        named = hdu is None or hdu in (str(found.index), str(found.header.get("EXTNAME", "")).strip())
+        named = hdu is None or hdu.upper() in (str(found.index), str(found.header.get("EXTNAME", "")).strip().upper())
         if named and (len(found.shape) == 2 or not image):
             return found
     raise Refused(404, f"{path.name} has no {'image' if image else 'HDU'}{'' if hdu is None else f' in HDU {hdu}'}")

@@ -44,7 +44,12 @@ class CalibrationPolicy:
         _FLOATS,
         (),
     )
-    darks: bool = key("the dark current matters: a DarkFrame is needed", "boolean", schema.switch, False)
+    required: tuple[str, ...] = key(
+        "calibrations without which no frame is reduced; of those that are not named, what there is is used",
+        "list of `bias`, `dark`, `flat`",
+        schema.many(schema.one_of("bias", "dark", "flat")),
+        ("bias", "flat"),
+    )
 
     def days_for(self, kind: str, otherwise: float) -> float:
         """Return how many days from its night an exposure's raw frames of this kind may be taken."""
@@ -100,7 +105,7 @@ class InstrumentDefinition:
         "choice of calibrations",
         "table `[calibration]`",
         schema.table_of(CalibrationPolicy),
-        CalibrationPolicy((), False),
+        CalibrationPolicy(()),
     )
     photometry: PhotometryHints = key(
         "bands and extinction", "table `[photometry]`", schema.table_of(PhotometryHints), PhotometryHints((), ())

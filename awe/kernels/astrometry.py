@@ -1,12 +1,12 @@
 """Astrometric solution of a frame: recognise its stars in a catalogue, and fit its world coordinates to them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from awe.kernels.matching import Pattern, fit_affine, match_pattern, match_shift
+from awe.kernels.matching import Pattern, fit_affine, match_pattern, match_positions, match_shift
 from awe.kernels.wcs import ARCSEC, Card, Wcs, separation, tangent_plane, tangent_wcs
 
 Array = NDArray[np.float64]
@@ -15,8 +15,8 @@ Indices = NDArray[np.int64]
 LEAST_FOR_AFFINE = 6
 STARS_PER_TERM = 3
 HIGHEST_DEGREE = 4
-CLEAR = -6.0
-"""A shift of which the chance probability is below 10^-6 needs no further search."""
+CLEAR, MOST = -6.0, 0.5
+"""A shift needs no further search if its chance is below 10^-6 and it matches half of what it can."""
 
 # exponents (of the own axis, of the other axis) of the TPV terms; those missing are odd powers of the radius
 TPV_TERMS = {
@@ -30,7 +30,7 @@ class Solution:
     """A frame whose stars were recognised in a catalogue."""
 
     wcs: Wcs
-    """Prior shifted, or a new TAN."""
+    """Fitted to the matched stars with equal weights: a shift of the prior, or more if they are many."""
     detections: Indices
     """Rows of the matched detections ..."""
     references: Indices
@@ -138,7 +138,9 @@ def recognise(
     scale = math.sqrt(float(prior.pixel_area((nx - 1) / 2, (ny - 1) / 2)))
     shift = _recognise_shift(x[bright], y[bright], ra[near], dec[near], prior, max_offset / scale, tolerance)
     pattern = None
-    if any_orientation and (shift is None or shift.chance > CLEAR):
+    if any_orientation and not (
+        shift is not None and _is_clear(shift, x[bright], y[bright], ra[near], dec[near], prior)
+    ):
         xi, eta = tangent_plane(ra0, dec0, ra[near], dec[near])
         limits = (scale / ARCSEC * (1 - scale_tolerance), scale / ARCSEC * (1 + scale_tolerance))
         pattern = match_pattern(
@@ -148,14 +150,16 @@ def recognise(
             tolerance=tolerance,
             centre=((nx - 1) / 2, (ny - 1) / 2),
         )
-    if pattern is not None and (shift is None or pattern.chance < shift.chance):
+    if pattern is not None and (shift is None or (pattern.count, -pattern.chance) > (shift.count, -shift.chance)):
         i, j = bright[pattern.first], near[pattern.second]
         wcs = _tan_through(x[i], y[i], ra[j], dec[j], pattern, (ra0, dec0), nx, ny)
-        return Solution(wcs, i, j, "pattern", pattern.chance)
-    if shift is None:
+        found = Solution(wcs, i, j, "pattern", pattern.chance)
+    elif shift is not None:
+        wcs = prior.shifted(*-shift.affine.offset)
+        found = Solution(wcs, bright[shift.first], near[shift.second], "shift", shift.chance)
+    else:
         return None
-    wcs = prior.shifted(*-shift.affine.offset)
-    return Solution(wcs, bright[shift.first], near[shift.second], "shift", shift.chance)
+    return _grown(found, x, y, ra, dec, near, tolerance)
 
 
 def fit_wcs(
@@ -245,6 +249,37 @@ def proper_motion(
     place = place + north * np.array([-np.sin(delta) * np.cos(alpha), -np.sin(delta) * np.sin(alpha), np.cos(delta)])
     new_ra = np.mod(np.degrees(np.arctan2(place[1], place[0])), 360.0)
     return new_ra, np.degrees(np.arctan2(place[2], np.hypot(place[0], place[1])))
+
+
+def _is_clear(shift: Pattern, x: Array, y: Array, ra: Array, dec: Array, prior: Wcs) -> bool:
+    """Say whether the shift explains the field, not just a corner of it (as it does if scale or rotation are off)."""
+    u, v = prior.shifted(*-shift.affine.offset).to_pixel(ra, dec)
+    inside = (u > x.min()) & (u < x.max()) & (v > y.min()) & (v < y.max())
+    return shift.chance < CLEAR and shift.count > MOST * min(int(inside.sum()), len(x))
+
+
+def _grown(found: Solution, x: Array, y: Array, ra: Array, dec: Array, near: Indices, tolerance: float) -> Solution:
+    """Add the stars that the search, which looks at bright ones only, left aside."""
+    radius, wcs, i, j = tolerance, found.wcs, found.detections, found.references
+    for _ in range(5):
+        fit = _simplest_fit(x[i], y[i], ra[j], dec[j], wcs)
+        if fit.count < LEAST_FOR_AFFINE:
+            return replace(found, wcs=fit.wcs)
+        wcs = fit.wcs
+        radius = min(tolerance, max(5 * math.hypot(fit.rms_x, fit.rms_y), tolerance / 10))
+        first, second = match_positions(x, y, *wcs.to_pixel(ra[near], dec[near]), radius)
+        second = near[second]
+        if len(first) < fit.count or (np.array_equal(first, i) and np.array_equal(second, j)):
+            break
+        i, j = first, second
+    return replace(found, wcs=wcs, detections=i, references=j)
+
+
+def _simplest_fit(x: Array, y: Array, ra: Array, dec: Array, wcs: Wcs) -> AstrometricFit:
+    """Return a shift of the WCS, whose distortion may be well known, unless a polynomial is clearly better."""
+    shift, free = (fit_wcs(x, y, 1.0, ra, dec, 0.0, wcs, degree) for degree in (0, 3))
+    freedom = max(free.count - (free.degree + 1) * (free.degree + 2) / 2, 1)
+    return free if free.rms_arcsec * math.sqrt(free.count / freedom) < 0.8 * shift.rms_arcsec else shift
 
 
 def _recognise_shift(

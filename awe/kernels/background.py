@@ -139,6 +139,12 @@ def _moments(values, low, high):
 
 
 @njit(nogil=True, cache=True)
+def _whole(values):
+    """Return whether all values are whole numbers."""
+    return np.all(values == np.floor(values))
+
+
+@njit(nogil=True, cache=True)
 def _mode(values, histogram):
     """Return the mode and sigma of the values of a cell."""
     # This only sets the scale of the histogram, for which a part of the values will do.
@@ -159,6 +165,9 @@ def _mode(values, histogram):
     histogram = histogram[:levels]
     low = mean - 6 * sigma
     step = 12 * sigma / levels
+    if _whole(sample):
+        # One bin per whole number, centred on it: the median of digitised values is only then known to less than 1.
+        low, step = np.floor(low) - 0.5, np.ceil(step)
     histogram[:] = 0
     scale = 1 / step
     for value in values:

@@ -39,7 +39,9 @@ def bin_mean(image: np.ndarray, factor: int, weight: np.ndarray | None = None) -
         rows = slice(top, top + band)
         good = _NO_WEIGHT if weight is None else np.ascontiguousarray(weight[rows], dtype=np.float32)
         first = top // factor
-        _bin_rows(np.ascontiguousarray(image[rows], dtype=np.float32), good, factor, binned[first : first + band // factor])
+        _bin_rows(
+            np.ascontiguousarray(image[rows], dtype=np.float32), good, factor, binned[first : first + band // factor]
+        )
     return binned
 
 

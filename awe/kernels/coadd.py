@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from awe.kernels.order_statistics import median_inefficiency
+from awe.kernels.flags import PixelFlag
+from awe.kernels.order_statistics import gap_factors, median_inefficiency
 from awe.kernels.sections import Section
 from awe.kernels.stacking import METHOD_NUMBERS, stack_rows
 
@@ -17,7 +19,7 @@ INPUT_BYTES, OUTPUT_BYTES = 9, 11
 """Of each pixel that is held: image, weight, flags; and the count in the output."""
 
 
-class Method(str, Enum):
+class Method(StrEnum):
     """How the values of an output pixel become one."""
 
     WEIGHTED = "weighted"
@@ -49,6 +51,12 @@ class Band:
     flags: NDArray[np.uint8]
     count: NDArray[np.uint16]
 
+    def fill_empty(self, rows: slice, columns: slice) -> None:
+        """Mark a rectangle (rows relative to the band) that no input covers."""
+        for plane in (self.image, self.weight, self.count):
+            plane[rows, columns] = 0
+        self.flags[rows, columns] = PixelFlag.NO_DATA
+
 
 @dataclass(frozen=True)
 class InputStatistics:
@@ -68,7 +76,13 @@ class Coaddition:
     """A coadd in the making: iterate over `bands()` once, then read `statistics`, one for each input in order."""
 
     def __init__(
-        self, inputs: Sequence[Input], shape: tuple[int, int], scales: NDArray[np.float64], rule: "_Rule", limit: int, threads: int
+        self,
+        inputs: Sequence[Input],
+        shape: tuple[int, int],
+        scales: NDArray[np.float64],
+        rule: "_Rule",
+        limit: int,
+        threads: int,
     ) -> None:
         self._inputs, self._shape, self._scales, self._rule = inputs, shape, scales, rule
         self._limit, self._threads = limit, threads
@@ -130,9 +144,9 @@ def coadd(
 
     - WEIGHTED: sum(v_i / s_i^2) / sum(1 / s_i^2); weight sum(1 / s_i^2).
     - AVERAGE: plain mean; weight n^2 / sum(s_i^2).
-    - MEDIAN: plain median; weight (sum(1 / s_i))^2 / (n e(n)), with e(n) the inefficiency of the median of n equal
-      Gaussian numbers (exact; 1.346 for n = 3, pi/2 in the limit); as AVERAGE for n = 2. For unequal s_i this is the
-      limit of many inputs, a few per cent off for a few.
+    - MEDIAN: plain median; weight (sum(1 / s_i))^2 / (n e(n) f), with e(n) the inefficiency of the median of n equal
+      Gaussian numbers (exact; 1.346 for n = 3, pi/2 in the limit) and f a factor for unequal s_i, from the
+      distribution of their median (`unequal_factor`; 1 per cent for most sets); as AVERAGE for n = 2.
     - CLIPPED: as WEIGHTED, of the inputs with |v_i - median| <= threshold * sigma_i + amplitude * |median| (Gruen et
       al. 2014, PASP 126, 158), where sigma_i is that of the difference, as the median is noisy itself and contains
       v_i. The second term allows for differences of the PSF in stars. If none remains (as of two that disagree) the
@@ -170,7 +184,8 @@ def coadd(
     for source in inputs:
         if not source.region.fits_in(shape):
             raise ValueError(f"region {source.region} of an input reaches beyond the grid of shape {shape}")
-    rule = _Rule(method, float(threshold), float(amplitude), median_inefficiency(len(inputs)))
+    tables = median_inefficiency(len(inputs)), gap_factors(len(inputs))
+    rule = _Rule(method, float(threshold), float(amplitude), tables)
     return Coaddition(inputs, shape, factors, rule, memory_limit, threads)
 
 
@@ -179,7 +194,7 @@ class _Rule:
     method: Method
     threshold: float
     amplitude: float
-    inefficiency: NDArray[np.float64]
+    tables: tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 class _Stack:
@@ -210,11 +225,14 @@ class _Stack:
         tally = np.zeros((3, len(self.boxes)), np.int64)
         width = band.image.shape[1]
         edges = np.unique(np.concatenate([[0, width], self.boxes[:, 0], self.boxes[:, 1]]))
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
+        for left, right in pairwise(edges):
             there = np.flatnonzero((self.boxes[:, 0] <= left) & (self.boxes[:, 1] >= right))
+            if not there.size:
+                band.fill_empty(slice(first, last), slice(left, right))
+                continue
             stack_rows(
                 (self.image, self.weight, self.flags), self.starts, self.boxes, there, (first, last), (left, right),
-                METHOD_NUMBERS[rule.method.value], rule.threshold, rule.amplitude, rule.inefficiency,
+                METHOD_NUMBERS[rule.method.value], rule.threshold, rule.amplitude, rule.tables,
                 (band.image, band.weight, band.flags, band.count), tally,
             )  # fmt: skip
         return tally

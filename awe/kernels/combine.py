@@ -54,7 +54,7 @@ def combine(
     from the bad: both are kept, and the variance is raised to their disagreement.
 
     The variance is that of the returned value: from the noise model if given, else from the pooled spread. It contains
-    the few per cent that cutting the tails of good values costs (exact for many values, within 4 % for 3).
+    the few per cent that cutting the tails of good values costs (exact for many values, within 5 % for 3).
 
     Parameters
     ----------

@@ -82,8 +82,7 @@ def flag_cosmic_rays(
     near = np.empty(work.image.shape, np.bool_)
     _screen(work, sigma_clip, near)
     for _ in range(iterations):
-        candidates = np.flatnonzero(near)
-        found = _flag(work, candidates, sigma_clip, object_limit, neighbour_fraction, flags)
+        found = _flag(work, np.flatnonzero(near), sigma_clip, object_limit, neighbour_fraction, flags)
         if found.size == 0:
             break
         _clean(work, found, flags)
@@ -104,9 +103,7 @@ def _prepare(image, variance, gain, background, mask) -> _Work:
         if np.shape(mask) != shape:
             raise ValueError(f"mask has shape {np.shape(mask)}, the image {shape}")
         bad |= mask
-    for name, values in zip(("variance", "background"), maps, strict=True):
-        if values.shape not in (shape, (1, 1)):
-            raise ValueError(f"{name} has shape {values.shape}, the image {shape}")
+    _check_shapes(shape, variance=maps[0], background=maps[1])
     unusable = ~(np.isfinite(maps[0]) & (maps[0] > 0) & np.isfinite(maps[1]))
     if unusable.any():
         bad |= unusable
@@ -116,6 +113,12 @@ def _prepare(image, variance, gain, background, mask) -> _Work:
         clean[blank] = np.broadcast_to(maps[1], shape)[blank]
     caches = (np.full(shape, np.nan, np.float32) for _ in range(3))
     return _Work(clean, bad, maps[0], maps[1], float(gain), *caches)
+
+
+def _check_shapes(shape: tuple[int, int], **maps: np.ndarray) -> None:
+    for name, values in maps.items():
+        if values.shape not in (shape, (1, 1)):
+            raise ValueError(f"{name} has shape {values.shape}, the image {shape}")
 
 
 @njit(nogil=True, cache=True)
@@ -163,8 +166,7 @@ def _screen(work, limit, near):
         up, row, down = image[max(y - 1, 0)], image[y], image[min(y + 1, ny - 1)]
         for x in range(1, nx - 1):
             value = np.float32(2) * row[x]
-            left, right = value - row[x - 1], value - row[x + 1]
-            zero = np.float32(0)
+            left, right, zero = value - row[x - 1], value - row[x + 1], np.float32(0)
             total = max(left - up[x], zero) + max(right - up[x], zero) + max(left - down[x], zero)
             total += max(right - down[x], zero)
             near[y, x] = (total > np.float32(4) * floor[x]) & (not mask[y, x])
@@ -242,8 +244,8 @@ def _grow(work, seeds, limit, window, values, flags):
     """Flag neighbours of the seeds that exceed the limit; return the seeds and what was added."""
     ny, nx = work.image.shape
     found = np.empty(9 * seeds.size, np.int64)
-    found[: seeds.size] = seeds
     size = seeds.size
+    found[:size] = seeds
     for position in seeds:
         for j in range(max(position // nx - 1, 0), min(position // nx + 2, ny)):
             for i in range(max(position % nx - 1, 0), min(position % nx + 2, nx)):
@@ -262,8 +264,7 @@ def _flag(work, candidates, limit, object_limit, neighbour_fraction, flags):
     """Flag cosmic rays among the candidates, and their neighbours; return the positions flagged in this round."""
     nx = work.image.shape[1]
     window, values = np.empty(49, np.float32), np.empty(25, np.float32)
-    seeds = np.empty(candidates.size, np.int64)
-    size = 0
+    seeds, size = np.empty(candidates.size, np.int64), 0
     for position in candidates:
         y, x = position // nx, position % nx
         if work.mask[y, x] or flags[y, x] or _significance(work, y, x, values) <= limit:

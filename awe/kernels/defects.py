@@ -136,27 +136,27 @@ def saturated_pixels(image: np.ndarray, level: float, grow: int = 1, bleed: floa
 
 def _bad_columns(residual: np.ndarray, threshold: float, least_offset: float) -> np.ndarray:
     """Return the mask of bad columns: whole ones, and stretches of others."""
-    ny = residual.shape[0]
     flagged = np.zeros(residual.shape, bool)
-    flagged[:] = _outlying(residual, threshold, least_offset)
-    edges = cell_edges(ny, _SEGMENT)
-    if edges.size > 2:
-        for y0, y1 in pairwise(edges):
-            flagged[y0:y1] |= _outlying(residual[y0:y1], threshold, least_offset)
+    deviation, limit = _offsets(residual, threshold, least_offset)
+    whole = np.abs(deviation) > limit
+    for y0, y1 in pairwise(cell_edges(residual.shape[0], _SEGMENT)):
+        deviation, limit = _offsets(residual[y0:y1], threshold, least_offset)
+        # A column bad in most rows has a bad median; its good stretch shall remain.
+        flagged[y0:y1] = (np.abs(deviation) > limit) | (whole & (np.abs(deviation) > 0.5 * least_offset))
     return flagged
 
 
-def _outlying(rows: np.ndarray, threshold: float, least_offset: float) -> np.ndarray:
-    """Return which columns have a median off the running median over columns."""
+def _offsets(rows: np.ndarray, threshold: float, least_offset: float) -> tuple[np.ndarray, float]:
+    """Return how far the median of each column is off the running median over columns, and how far it may be."""
     profile = _medians(rows, axis=0)
     known = np.isfinite(profile)
-    deviation = np.full(profile.size, np.nan)
-    values = profile[known]
-    deviation[known] = values - median_filter(values, min(_COLUMN_WINDOW, values.size), mode="reflect")
+    deviation = np.zeros(profile.size)
+    if known.any():
+        values = profile[known]
+        deviation[known] = values - median_filter(values, min(_COLUMN_WINDOW, values.size), mode="reflect")
     # Among few columns their scatter can vanish by chance; the noise of a median of many pixels cannot.
     floor = 1.2533 * robust_sigma(rows - profile) / np.sqrt(max(rows.shape[0], 1))
-    limit = max(threshold * max(robust_sigma(deviation), floor), least_offset)
-    return np.abs(deviation) > limit
+    return deviation, max(threshold * max(robust_sigma(deviation[known]), floor), least_offset)
 
 
 def _medians(values: np.ndarray, axis: int) -> np.ndarray:
@@ -187,9 +187,6 @@ def _cell_medians(flat: np.ndarray, cell: int) -> np.ndarray:
     """Return the clipped median of each cell, filtered over 3 x 3 cells."""
     rows, columns = (cell_edges(length, cell) for length in flat.shape)
     mesh = np.array(
-        [
-            [clipped_statistics(flat[y0:y1, x0:x1]).median for x0, x1 in pairwise(columns)]
-            for y0, y1 in pairwise(rows)
-        ]
+        [[clipped_statistics(flat[y0:y1, x0:x1]).median for x0, x1 in pairwise(columns)] for y0, y1 in pairwise(rows)]
     )
     return fill_and_filter(mesh, 3)

@@ -60,72 +60,86 @@ def _fill(image, variance, bad, y, x):
 
 
 @njit(nogil=True, cache=True)
-def _look_closer(bad, flags, y, x, across, along, taps, significant):
+def _look_closer(bad, flags, y, x, across, along, significant):
     """Return the joined flags of the pixels with a significant share, and whether one of them is bad."""
     joined, spoiled = np.uint8(0), False
-    for j in range(taps):
-        for i in range(taps):
+    for j in range(across.size):
+        for i in range(along.size):
             if abs(across[j] * along[i]) >= significant:
                 joined |= flags[y + j, x + i]
                 spoiled |= bad[y + j, x + i] > 0
     return joined, spoiled
 
 
-def _sampler(taps):
-    """Return the loop over output pixels for kernels of `taps` x `taps` pixels; the compiler unrolls that number."""
-    before = taps // 2 - 1
+@njit(nogil=True, cache=True)
+def _line(nodes, row, cell, t, step):
+    """Return the value at the left of a cell of the mesh and its slope along x, a fraction t above the lower nodes."""
+    left = (1 - t) * nodes[row, cell] + t * nodes[row + 1, cell]
+    right = (1 - t) * nodes[row, cell + 1] + t * nodes[row + 1, cell + 1]
+    return left, (right - left) / step
 
-    @njit(nogil=True, cache=True, fastmath=_FAST)
-    def interpolate(image, variance, y, x, across, along):
-        value, noise = np.float32(0.0), np.float32(0.0)
-        for j in range(taps):
-            row, spread = np.float32(0.0), np.float32(0.0)
-            for i in range(taps):
-                row += along[i] * image[y + j, x + i]
-                spread += along[i] * along[i] * variance[y + j, x + i]
-            value += across[j] * row
-            noise += across[j] * across[j] * spread
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _interpolate(image, variance, y, x, across, along, window):
+    value, noise = np.float32(0.0), np.float32(0.0)
+    if y < 0 or x < 0:  # never so; tells the compiler that no index counts from the end, which doubles the speed
         return value, noise
-
-    @njit(nogil=True, cache=True)
-    def sample_rows(planes, shape, nodes, step, first_row, table, origin, scale, significant, out):
-        image, variance, bad, flags, suspect = planes
-        out_image, out_weight, out_flags = out
-        ny, nx = shape
-        node_x, node_y, node_area = nodes
-        phases = table.shape[0] - 1
-        for v in range(out_image.shape[0]):
-            cell_row = min((first_row + v) // step, node_x.shape[0] - 2)
-            t = (first_row + v) / step - cell_row
-            for cell in range((out_image.shape[1] - 1) // step + 1):
-                x = (1 - t) * node_x[cell_row, cell] + t * node_x[cell_row + 1, cell]
-                y = (1 - t) * node_y[cell_row, cell] + t * node_y[cell_row + 1, cell]
-                area = (1 - t) * node_area[cell_row, cell] + t * node_area[cell_row + 1, cell]
-                dx = ((1 - t) * node_x[cell_row, cell + 1] + t * node_x[cell_row + 1, cell + 1] - x) / step
-                dy = ((1 - t) * node_y[cell_row, cell + 1] + t * node_y[cell_row + 1, cell + 1] - y) / step
-                darea = ((1 - t) * node_area[cell_row, cell + 1] + t * node_area[cell_row + 1, cell + 1] - area) / step
-                for u in range(cell * step, min((cell + 1) * step, out_image.shape[1])):
-                    at = u - cell * step
-                    px, py = x + at * dx, y + at * dy
-                    if not (-0.5 <= px <= nx - 0.5 and -0.5 <= py <= ny - 0.5):
-                        out_image[v, u], out_weight[v, u], out_flags[v, u] = 0.0, 0.0, OUTSIDE
-                        continue
-                    px, py = px - origin, py - origin
-                    ix, iy = int(np.floor(px)), int(np.floor(py))
-                    along = table[int((px - ix) * phases + 0.5)]
-                    across = table[int((py - iy) * phases + 0.5)]
-                    ix, iy = ix - before + PAD, iy - before + PAD
-                    value, noise = interpolate(image, variance, iy, ix, across, along)
-                    factor = np.float32((area + at * darea) * scale)
-                    joined, spoiled = np.uint8(0), False
-                    if suspect[iy, ix]:
-                        joined, spoiled = _look_closer(bad, flags, iy, ix, across, along, taps, significant)
-                    out_image[v, u] = value * factor
-                    out_weight[v, u] = np.float32(0.0) if spoiled else np.float32(1.0) / (noise * factor * factor)
-                    out_flags[v, u] = joined
-
-    return sample_rows
+    for j in range(len(window)):
+        row, spread = np.float32(0.0), np.float32(0.0)
+        for i in range(len(window)):
+            row += along[i] * image[y + j, x + i]
+            spread += along[i] * along[i] * variance[y + j, x + i]
+        value += across[j] * row
+        noise += across[j] * across[j] * spread
+    return value, noise
 
 
-SAMPLERS = {taps: _sampler(taps) for taps in (2, 4, 6, 8)}
-"""`sample_rows` for kernels of 2, 4, 6 and 8 rows; compiled at first use."""
+@njit(nogil=True, cache=True)
+def sample_rows(planes, shape, nodes, step, first_row, table, window, origin, scale, significant, out):
+    """Interpolate an image at the pixels of some rows of the output grid.
+
+    Parameters
+    ----------
+    planes : tuple of image, variance (float32), bad, flags, suspect (uint8), each [y, x] with a margin of PAD
+        `suspect`: not 0 if any pixel of the kernel's window that begins there is bad or flagged.
+    shape : tuple of int
+        (ny, nx) of the image without margin.
+    nodes : tuple of x, y, area
+        Of a `PixelMesh`.
+    step, first_row : int
+        Of the mesh; first output row, counted from its first node.
+    table : float32 array [phase, tap]
+    window : tuple of as many zeros as the kernel has taps
+        So that the compiler knows the number and unrolls the loops.
+    origin, scale, significant : float
+        Where phases begin; factor on all values; least share of the kernel that counts.
+    out : tuple of image, weight (float32), flags (uint8), each [row, x]
+        Filled.
+    """
+    image, variance, bad, flags, suspect = planes
+    out_image, out_weight, out_flags = out
+    before, phases = len(window) // 2 - 1, table.shape[0] - 1
+    for v in range(out_image.shape[0]):
+        row = (first_row + v) // step
+        t = (first_row + v) / step - row
+        for u0 in range(0, out_image.shape[1], step):
+            x, dx = _line(nodes[0], row, u0 // step, t, step)
+            y, dy = _line(nodes[1], row, u0 // step, t, step)
+            area, area_slope = _line(nodes[2], row, u0 // step, t, step)
+            for u in range(u0, min(u0 + step, out_image.shape[1])):
+                px, py = x + (u - u0) * dx, y + (u - u0) * dy
+                if not (-0.5 <= px <= shape[1] - 0.5 and -0.5 <= py <= shape[0] - 0.5):
+                    out_image[v, u], out_weight[v, u], out_flags[v, u] = 0.0, 0.0, OUTSIDE
+                    continue
+                ix, iy = int(np.floor(px - origin)), int(np.floor(py - origin))
+                along = table[int((px - origin - ix) * phases + 0.5)]
+                across = table[int((py - origin - iy) * phases + 0.5)]
+                ix, iy = ix - before + PAD, iy - before + PAD
+                value, noise = _interpolate(image, variance, iy, ix, across, along, window)
+                factor = np.float32((area + (u - u0) * area_slope) * scale)
+                joined, spoiled = np.uint8(0), False
+                if suspect[iy, ix]:
+                    joined, spoiled = _look_closer(bad, flags, iy, ix, across, along, significant)
+                out_image[v, u] = value * factor
+                out_weight[v, u] = np.float32(0.0) if spoiled else np.float32(1.0) / (noise * factor * factor)
+                out_flags[v, u] = joined

@@ -225,9 +225,9 @@ def match_pattern(
         None if nothing stands out of chance.
     """
     first, second = _points(x, y), _points(u, v)
-    if min(len(first), len(second)) < 4:
-        return None
     bright, reference = _order(-np.asarray(flux, np.float64), first), _order(np.asarray(magnitude, np.float64), second)
+    if min(len(bright), len(reference)) < 4:
+        return None
     middle = np.array(centre) if centre is not None else (np.nanmin(first, axis=0) + np.nanmax(first, axis=0)) / 2
     limits = np.array([scale[0], scale[1], max_offset, math.radians(rotation or 0.0), math.radians(rotation_tolerance)])
     if rotation is None:

@@ -34,15 +34,20 @@ class ReadNoiseEstimate:
     value: float
     error: float
     per_pair: tuple[float, ...]
+    plain: tuple[float, ...]
+    """The same for each pair without any rejection (adu): what outliers make of it."""
 
 
-def read_noise(images: Sequence[np.ndarray], mask: np.ndarray | None = None) -> ReadNoiseEstimate:
+def read_noise(
+    images: Sequence[np.ndarray], mask: np.ndarray | None = None, threshold: float = 5.0
+) -> ReadNoiseEstimate:
     """Measure the read noise from differences of successive bias frames.
 
     What is fixed (bias structure, hot columns) cancels in a difference; what drifts (level, slow gradients) is
     taken out by estimating the spread in blocks of 64 x 64 pixels, each around its own median. The result is the
-    mean over pairs of the clipped mean over blocks, divided by sqrt(2). Pixels beyond 3 sigma (cosmic rays, unstable
-    pixels) do not enter, which a plain standard deviation would let in. The noise of digitisation is contained.
+    mean over pairs of the clipped mean over blocks, divided by sqrt(2). Pixels beyond `threshold` sigma (cosmic rays,
+    unstable pixels) do not enter, which a plain standard deviation would let in. The noise of digitisation is
+    contained.
 
     Parameters
     ----------
@@ -50,6 +55,8 @@ def read_noise(images: Sequence[np.ndarray], mask: np.ndarray | None = None) -> 
         NaN is left out.
     mask : ndarray of bool, shape (ny, nx), optional
         True = left out.
+    threshold : float, sigma
+        Differences further off are left out.
 
     Returns
     -------
@@ -66,26 +73,29 @@ def read_noise(images: Sequence[np.ndarray], mask: np.ndarray | None = None) -> 
     shapes = {np.shape(image) for image in images}
     if len(shapes) > 1:
         raise ValueError(f"frames have different shapes: {sorted(shapes)}")
-    pairs = [_pair_noise(first, second, mask) for first, second in pairwise(images)]
-    values = np.array([value for value, _ in pairs])
-    by_blocks = np.sqrt(np.sum([error**2 for _, error in pairs])) / values.size
+    pairs = [_pair_noise(first, second, mask, threshold) for first, second in pairwise(images)]
+    values = np.array([value for value, _, _ in pairs])
+    by_blocks = np.sqrt(np.sum([error**2 for _, error, _ in pairs])) / values.size
     # Successive pairs share a frame, hence the number of independent values is about half the number of frames.
     by_pairs = values.std(ddof=1) / np.sqrt(len(images) / 2) if values.size > 1 else 0.0
-    return ReadNoiseEstimate(float(values.mean()), float(max(by_blocks, by_pairs)), tuple(values.tolist()))
+    return ReadNoiseEstimate(float(values.mean()), float(max(by_blocks, by_pairs)), tuple(values.tolist()), tuple(p for _, _, p in pairs))
 
 
-def _pair_noise(first: np.ndarray, second: np.ndarray, mask: np.ndarray | None) -> tuple[float, float]:
-    """Return read noise and its error, from the blocks of one difference."""
+def _pair_noise(
+    first: np.ndarray, second: np.ndarray, mask: np.ndarray | None, threshold: float
+) -> tuple[float, float, float]:
+    """Return read noise and its error, from the blocks of one difference, and the plain scatter over sqrt(2)."""
     difference = np.asarray(first, np.float32) - np.asarray(second, np.float32)
     if mask is not None:
         difference = np.where(mask, np.float32(np.nan), difference)
-    sigmas = [clipped_statistics(block) for block in _blocks(difference)]
+    sigmas = [clipped_statistics(block, threshold) for block in _blocks(difference)]
     found = np.array([statistics.sigma for statistics in sigmas if statistics.count >= 32])
     if found.size == 0:
         raise ValueError("read noise: no block of the frames holds 32 good pixels")
     blocks = clipped_statistics(found)
     spread = blocks.sigma if found.size > 4 else blocks.mean / np.sqrt(2 * 32)
-    return blocks.mean / np.sqrt(2), spread / np.sqrt(2 * found.size)
+    plain = float(np.nanstd(difference)) / np.sqrt(2)
+    return blocks.mean / np.sqrt(2), spread / np.sqrt(2 * found.size), plain
 
 
 def _blocks(image: np.ndarray):

@@ -8,7 +8,7 @@ import numpy as np
 from awe.kernels.sections import Section
 from awe.kernels.statistics import clipped_statistics, robust_sigma
 
-ADDED_NOISE = 0.05
+ADDED_NOISE = 0.04
 """Noise of a per-row level that is accepted by default, in units of the read noise."""
 
 
@@ -32,7 +32,7 @@ def overscan_level(
     CONSTANT is the clipped mean of all overscan pixels. PER_ROW is the clipped mean of the overscan pixels of a row,
     averaged over `smooth_rows` rows around it: n pixels leave the read noise over sqrt(n) in the level, which all
     pixels of the row then share. By default as many rows are taken as bring that below 5 % of the read noise
-    (400 pixels: 13 rows of 32 columns, 67 rows of 6; at the first and last row half as many). With smooth_rows=1 each
+    (625 pixels: 20 rows of 32 columns, 105 rows of 6; at the first and last row half as many). With smooth_rows=1 each
     row stands for itself.
 
     Parameters

@@ -167,6 +167,24 @@ def _floats(*arrays: ArrayLike) -> list[Array]:
 
 
 @njit(cache=True, nogil=True)
+def _between(image, variance, bad, segmentation, number, x, y):
+    """Return value and variance at a place between pixels, by linear interpolation; variance 0 if they are no good."""
+    ny, nx = image.shape
+    i0, j0 = math.floor(x), math.floor(y)
+    value = spread = total = 0.0
+    for j in (j0, j0 + 1):
+        for i in (i0, i0 + 1):
+            if i < 0 or j < 0 or i >= nx or j >= ny or bad[j, i]:
+                continue
+            if segmentation[j, i] in (0, number):
+                share = (1 - abs(x - i)) * (1 - abs(y - j))
+                value += share * image[j, i]
+                spread += share * variance[j, i]
+                total += share
+    return (value / total, spread / total) if total > 0.4 else (0.0, 0.0)
+
+
+@njit(cache=True, nogil=True)
 def _pixel(image, variance, bad, segmentation, number, i, j, x, y):
     """Return value, variance and state of pixel (i, j) for the source with this number at (x, y)."""
     ny, nx = image.shape
@@ -175,14 +193,11 @@ def _pixel(image, variance, bad, segmentation, number, i, j, x, y):
     owner = segmentation[j, i]
     if not bad[j, i] and owner in (0, number):
         return image[j, i], variance[j, i], _GOOD
-    i, j = round(2 * x - i), round(2 * y - j)
-    if i < 0 or j < 0 or i >= nx or j >= ny or bad[j, i]:
-        return 0.0, 0.0, _MISSING
-    owner = segmentation[j, i]
-    if owner not in (0, number):
+    value, spread = _between(image, variance, bad, segmentation, number, 2 * x - i, 2 * y - j)
+    if spread == 0:
         return 0.0, 0.0, _MISSING
     # its noise is counted twice, fully correlated: (2 s)^2 in all, of which s^2 comes with the pixel itself
-    return image[j, i], 3 * variance[j, i], _REPLACED
+    return value, 3 * spread, _REPLACED
 
 
 @njit(cache=True, nogil=True)

@@ -24,7 +24,7 @@ class PixelMesh:
     """Input positions of the nodes of a mesh over a region of the output grid.
 
     `x`, `y`: float64 [my, mx], position of each node on the input (pixel; NaN where there is none); node (j, i) is
-    the output pixel (region.x0 + i * step, region.y0 + j * step), and the last nodes lie on or beyond the region.
+    the output pixel (region.x0 + i * step, region.y0 + j * step), and the last nodes lie beyond the region.
     `area`: float64 [my, mx], size of an output pixel in input pixels (the Jacobian of the mapping, without sign).
     `error`: largest error of a bilinear interpolation between nodes that was found (input pixel).
     """
@@ -121,7 +121,7 @@ def _covered(positions: Nodes, length: int) -> tuple[int, int]:
 
 def _nodes(source: Wcs, target: Wcs, region: Section, step: int, reach: int) -> tuple[Nodes, Nodes]:
     """Return exact positions at nodes over whole cells of the size `reach`, two or more along each axis."""
-    ny, nx = (max(2, -(-(length - 1) // reach)) * (reach // step) + 1 for length in region.shape)
+    ny, nx = (max(2, (length - 1) // reach + 1) * (reach // step) + 1 for length in region.shape)
     column, row = np.meshgrid(region.x0 + step * np.arange(nx), region.y0 + step * np.arange(ny))
     return source.to_pixel(*target.to_sky(column, row))
 

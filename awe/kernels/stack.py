@@ -98,21 +98,31 @@ def _value_variance(index, level, sigma, gain, read_variance, weight, scale):
 
 
 @njit(nogil=True, cache=True)
-def _reject(values, owner, size, ordered, variances, threshold):
+def _reject(values, owner, size, ordered, variances, threshold, factors):
     """Keep, at the front of values and owner, what lies within the threshold around the median; return how many."""
     lower, upper = ordered[(size - 1) // 2], ordered[size // 2]
     centre = 0.5 * (lower + upper)
     # Outliers in half of an even number of images: cosmic rays add light, so the lower half is right.
     if (upper - lower) ** 2 > 2 * threshold * threshold * variances[owner[0]]:
         centre = lower
+    # A value better known than the median must not be rejected for the median's error.
+    floor = _median_variance(owner, size, variances, factors)
     kept = 0
     for k in range(size):
         value, index = values[k], owner[k]
         # Rounding of float32 must not reject equal values where the images have no noise.
-        if abs(value - centre) <= threshold * np.sqrt(variances[index]) + 1e-6 * abs(centre):
+        if abs(value - centre) <= threshold * np.sqrt(max(variances[index], floor)) + 1e-6 * abs(centre):
             values[kept], owner[kept] = value, index
             kept += 1
     return kept
+
+
+@njit(nogil=True, cache=True)
+def _median_variance(owner, size, variances, factors):
+    total = 0.0
+    for k in range(size):
+        total += variances[owner[k]]
+    return factors[size] * total / size
 
 
 @njit(nogil=True, cache=True)
@@ -131,14 +141,6 @@ def _mean_of_pixel(values, owner, size, weight, variances):
     for k in range(size):
         total += weight[owner[k]] ** 2 * variances[owner[k]]
     return mean, total / (norm * norm)
-
-
-@njit(nogil=True, cache=True)
-def _median_of_pixel(ordered, owner, size, variances, factors):
-    total = 0.0
-    for k in range(size):
-        total += variances[owner[k]]
-    return _middle(ordered, size), factors[size] * total / size
 
 
 @njit(nogil=True, cache=True)
@@ -164,11 +166,11 @@ def combine_band(
             for k in range(size):
                 variances[owner[k]] = _value_variance(owner[k], level, sigma, gain, read_variance, weight, scale)
             if method == MEDIAN:
-                mean, spread = _median_of_pixel(ordered, owner, size, variances, factors)
+                mean, spread = level, _median_variance(owner, size, variances, factors)
             else:
                 floor, excess = 0.0, 1.0
                 if method == CLIPPED and size > 2:
-                    size, excess = _reject(values, owner, size, ordered, variances, threshold), loss
+                    size, excess = _reject(values, owner, size, ordered, variances, threshold, factors), loss
                 elif method == CLIPPED and size == 2:
                     floor = _disagreement(values, owner, variances, threshold)
                 mean, spread = _mean_of_pixel(values, owner, size, weight, variances)

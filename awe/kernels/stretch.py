@@ -1,6 +1,6 @@
 """Pixel values to gray levels: which range is shown (cuts) and by which curve (stretch)."""
 
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +12,7 @@ _ASINH_SOFTENING = 0.05
 _GOLDEN = 0.6180339887498949
 
 
-class Cuts(str, Enum):
+class Cuts(StrEnum):
     """How the range of shown values is chosen."""
 
     ZSCALE = "zscale"
@@ -20,7 +20,7 @@ class Cuts(str, Enum):
     MINMAX = "minmax"
 
 
-class Stretch(str, Enum):
+class Stretch(StrEnum):
     """The curve from the range of values to the range of gray."""
 
     LINEAR = "linear"

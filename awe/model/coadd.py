@@ -1,5 +1,6 @@
 """Frames on a common grid of the sky, and their sum."""
 
+import enum
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Mapped
@@ -14,6 +15,13 @@ from awe.model.photometric import PhotometricParameters
 from awe.model.rules import Of
 from awe.model.science import BackgroundFrame, ReducedFrame, WeightFrame
 from awe.model.sky_rules import FramesOnGrid
+
+
+class PixelArea(enum.StrEnum):
+    """How the size of pixels enters the flux: sky flats already take out how it varies over a chip."""
+
+    FIXED = "fixed"
+    VARIABLE = "variable"
 
 
 class RegriddedFrame(Frame):
@@ -32,6 +40,8 @@ class RegriddedFrame(Frame):
     zeropoint: Mapped[float | None] = measured("magnitude of 1 adu in this frame", unit="mag", ucd="phot.mag;arith.zp")
     zeropoint_error: Mapped[float | None] = measured("its standard error", unit="mag")
     noise_scale: Mapped[float | None] = measured("noise of large apertures over that of independent pixels")
+    astrometric_rms: Mapped[float | None] = measured("residuals of its astrometry", unit="pixel")
+    gain: Mapped[float | None] = measured("electrons for one adu of this frame", unit="electron/adu")
     x0: Mapped[int | None] = measured("first column on the grid, from 0", unit="pixel")
     y0: Mapped[int | None] = measured("first row on the grid, from 0", unit="pixel")
 
@@ -40,6 +50,9 @@ class RegriddedFrame(Frame):
         kernel: Kernel = parameter(Kernel.LANCZOS3, "interpolation")
         zeropoint: float = parameter(30.0, "zeropoint of the result: magnitude of 1 adu", unit="mag")
         subtract_background: bool = parameter(True, "whether the background is subtracted")
+        pixel_area: PixelArea = parameter(
+            PixelArea.FIXED, "one area ratio for the frame (right after sky flats), or the local one of each pixel"
+        )
 
 
 class Coadd(Frame):
@@ -54,6 +67,7 @@ class Coadd(Frame):
     zeropoint: Mapped[float | None] = measured("magnitude of 1 adu", unit="mag", ucd="phot.mag;arith.zp")
     zeropoint_error: Mapped[float | None] = measured("its standard error", unit="mag")
     noise_scale: Mapped[float | None] = measured("noise of large apertures over that of independent pixels")
+    gain: Mapped[float | None] = measured("effective gain: electrons for one adu", unit="electron/adu")
     total_exptime: Mapped[float | None] = measured("sum of the exposure times of the exposures", unit="s")
     noise: Mapped[float | None] = measured("median noise of a pixel", unit="adu", ucd="instr.det.noise")
     limiting_magnitude: Mapped[float | None] = measured("5 sigma, aperture of 2 arcsec radius", unit="mag")

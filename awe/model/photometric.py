@@ -40,11 +40,12 @@ class PhotometricParameters(FileBacked, Persistent):
     scatter: Mapped[float | None] = measured("scatter of the stars", unit="mag")
     n_stars: Mapped[int | None] = measured("stars that were used")
     extinction: Mapped[float | None] = measured("extinction used, for one air mass", unit="mag")
+    airmass: Mapped[float | None] = measured("air mass for which it holds")
     aperture: Mapped[float | None] = measured("radius of the aperture", unit="arcsec")
 
     @dataclass(frozen=True)
     class Parameters:
-        aperture: float = parameter(7.0, "radius of the aperture", unit="arcsec")
+        aperture: float = parameter(4.0, "radius of the aperture in units of the seeing (FWHM)")
         threshold: float = parameter(5.0, "detection threshold", unit="sigma")
         radius: float = parameter(2.0, "largest distance of a star from its reference", unit="arcsec")
         sigma_clip: float = parameter(3.0, "rejection of outliers", unit="sigma")

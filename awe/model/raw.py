@@ -1,6 +1,8 @@
 """Raw frames: one chip of one exposure, as the telescope delivered it."""
 
-from sqlalchemy import UniqueConstraint
+from typing import Any
+
+from sqlalchemy import JSON, UniqueConstraint
 from sqlalchemy.orm import Mapped
 
 from awe.model.frame import Frame
@@ -20,6 +22,9 @@ class RawFrame(Frame):
     original_name: Mapped[str] = described("name of the file as delivered", index=True)
     data_section: Mapped[str] = described("pixels exposed to the sky, as [x1:x2,y1:y2] from 1")
     overscan_sections: Mapped[str] = described("prescan and overscan regions, separated by ;", default="")
+    amplifiers: Mapped[list[Any]] = described(
+        "data_section and overscan of each amplifier of the chip, if it has several", sql=JSON, default=list
+    )
     gain: Mapped[float] = described("electrons for one adu", unit="electron/adu")
     header_read_noise: Mapped[float | None] = described("read noise that header or instrument file state", unit="electron")
     saturation: Mapped[float | None] = described("level above which a pixel does not count photons", unit="adu")

@@ -2,11 +2,13 @@
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -32,7 +34,9 @@ class Outcome:
     made: dict[int, int] = field(default_factory=dict)
     """Object number of the product of each step."""
     failed: dict[int, str] = field(default_factory=dict)
-    """Reason for each step that failed or could not start."""
+    """Reason for each step that failed."""
+    skipped: dict[int, str] = field(default_factory=dict)
+    """For each step that could not start, the reason for the failed step it needs."""
     results: list[tuple[Order, Result]] = field(default_factory=list)
 
 
@@ -102,7 +106,9 @@ class _Run:
     def _feed(self, pool: ProcessPoolExecutor, running: dict[Future[Result], Order], settings: Settings) -> None:
         while True:
             for order in list(self._ready()):
-                running[pool.submit(carry_out, self._start(order), settings)] = order
+                started = self._start(order)
+                with _own_main():
+                    running[pool.submit(carry_out, started, settings)] = order
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -129,13 +135,14 @@ class _Run:
             missing = needs(order) - set(self.outcome.made)
             if not missing:
                 yield order
-            elif missing <= set(self.outcome.failed) and order.number in self.waiting:
+            elif missing <= self._lost_steps and order.number in self.waiting:
                 lost = self._lost(order)
                 if lost is None:
                     yield order
                 else:
                     del self.waiting[order.number]
-                    self._end(order, Result(order.number, None, lost))
+                    self.outcome.skipped[order.number] = lost
+                    self._end(order, Result(order.number, None, f"not started: {lost}"))
 
     def _lost(self, order: Order) -> str | None:
         """Return why an order can't start, some of its inputs having failed; None if it can do without them."""
@@ -144,25 +151,43 @@ class _Run:
         for role in roles:
             value: Any = order.inputs[role]
             steps = [v.step for v in (value if isinstance(value, list) else [value]) if hasattr(v, "step")]
-            failed = [s for s in steps if s in self.outcome.failed]
+            failed = [s for s in steps if s in self._lost_steps]
             if failed and (role not in tolerant or len(failed) == len(value)):
-                return f"{order.target}: its {role} could not be made: {self.outcome.failed[failed[0]]}"
+                return self._why_lost(failed[0])
         return None
+
+    @property
+    def _lost_steps(self) -> set[int]:
+        return set(self.outcome.failed) | set(self.outcome.skipped)
+
+    def _why_lost(self, step: int) -> str:
+        return self.outcome.failed.get(step) or self.outcome.skipped[step]
 
     def _start(self, order: Order) -> Order:
         self.waiting.pop(order.number, None)
         if self._progress:
             self._progress(order, None, len(self.outcome.results), self.total)
-        return filled(order, self.outcome.made, self.outcome.failed)
+        return filled(order, self.outcome.made, self.outcome.failed | self.outcome.skipped)
 
     def _end(self, order: Order, result: Result) -> None:
-        if result.object_id is None:
-            self.outcome.failed[order.number] = result.error
-        else:
+        if result.object_id is not None:
             self.outcome.made[order.number] = result.object_id
+        elif order.number not in self.outcome.skipped:
+            self.outcome.failed[order.number] = result.error
         self.outcome.results.append((order, result))
         if self._progress:
             self._progress(order, result, len(self.outcome.results), self.total)
+
+
+@contextmanager
+def _own_main() -> Iterator[None]:
+    """Let new processes know no main module: a user's script need not be importable, and is not run again."""
+    users = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = users
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -8,7 +8,7 @@ import numpy as np
 
 from awe.kernels.combine import Combine, Combined, combine
 from awe.kernels.noise import DetectorNoise
-from awe.kernels.overscan import Overscan, subtract_overscan
+from awe.kernels.overscan import Overscan, overscan_level, subtract_overscan
 from awe.kernels.sections import Section
 from awe.kernels.wcs import Wcs
 from awe.model.raw import RawFrame
@@ -22,9 +22,23 @@ def overscan_sections(raw: RawFrame) -> list[Section]:
 
 def trimmed(products: Products, raw: RawFrame, overscan: Overscan) -> np.ndarray:
     """Return the exposed pixels of a raw frame, less its overscan level where it has an overscan."""
+    if raw.amplifiers:
+        return _by_amplifier(products.image(raw), raw, overscan)
     sections = overscan_sections(raw)
     method = overscan if sections else Overscan.NONE
     return subtract_overscan(products.image(raw), Section.parse(raw.data_section), sections, method)
+
+
+def _by_amplifier(image: np.ndarray, raw: RawFrame, overscan: Overscan) -> np.ndarray:
+    """Return the exposed pixels, each part less the overscan level of the amplifier that read it."""
+    whole = Section.parse(raw.data_section)
+    level = np.zeros(image.shape, np.float32)
+    for amplifier in raw.amplifiers:
+        part = Section.parse(amplifier["data_section"])
+        sections = [Section.parse(text) for text in amplifier["overscan"]]
+        found = overscan_level(image, sections, overscan if sections else Overscan.NONE)
+        level[part.slices] = found[part.y0 : part.y1] if isinstance(found, np.ndarray) else found
+    return np.subtract(whole.cut(image), whole.cut(level), dtype=np.float32)
 
 
 def wcs_of(raw: RawFrame) -> Wcs | None:

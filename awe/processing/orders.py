@@ -143,7 +143,9 @@ def _loaded(session: Session, source: type, given: Any, many: bool) -> Any:
 
 
 def _object(session: Session, class_name: str, number: int) -> Any:
-    cls = persistent_class(class_name)
+    """Return an object with all columns of its own class, even where only a base class is known."""
+    own = session.scalars(select(Persistent.class_name).where(Persistent.object_id == number)).one()
+    cls = persistent_class(class_name if own == class_name else own)
     found = session.get(cls, number)
     assert found is not None, f"{class_name} {number} vanished"
     return found

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,9 @@ from awe.model.frame import Calibration, FileBacked, Frame
 from awe.processing.provenance import cards_of
 from awe.store import Store
 
+ReadRows = Callable[[int, tuple[str, ...]], dict[str, np.ndarray]]
+"""Reads columns of the rows of a source list, by its number."""
+
 
 class Products:
     """Gives a task the pixels of its inputs, and takes the pixels and rows of its product.
@@ -28,8 +31,9 @@ class Products:
     Bulk rows are kept in `rows` until the product has its number; the engine writes them with it.
     """
 
-    def __init__(self, store: Store, folder: Path, project: str) -> None:
+    def __init__(self, store: Store, folder: Path, project: str, read_rows: ReadRows) -> None:
         self._store = store
+        self._read_rows = read_rows
         self._folder = folder
         self._project = project
         self.rows: list[tuple[Table, dict[str, Any]]] = []
@@ -61,6 +65,10 @@ class Products:
         """Return the table of an object as a structured array."""
         with fits.open(self.path(product), memmap=False) as hdus:
             return np.asarray(hdus[1].data).view(np.recarray).copy()
+
+    def sources(self, source_list: Any, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """Return some columns of the rows of a source list that is an input."""
+        return self._read_rows(source_list.object_id, names)
 
     def write(
         self, product: Frame, planes: Mapping[str, np.ndarray], wcs: Wcs | None = None, **cards: Any

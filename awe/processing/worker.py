@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from sqlalchemy import Engine, Table, select, update
 from sqlalchemy.orm import Session
 
 from awe import __version__
-from awe.bulk import insert_rows
+from awe.bulk import insert_rows, read_columns
 from awe.config import Settings
 from awe.database import open_engine, short_transaction
 from awe.errors import AweError, TaskFailed
+from awe.model.catalogue import SOURCES
 from awe.model.frame import Frame, SkyCell
 from awe.model.lineage import inputs
 from awe.model.persistent import Job, Persistent, Process, QualityFlag, persistent_class, utc_now
@@ -107,7 +108,9 @@ def _make(engine: Engine, order: Order, job: Job, settings: Settings, start: flo
     if order.left_out:
         product.flag(QualityFlag.INPUTS_REJECTED)
         product.note(f"{len(order.left_out)} inputs could not be made, first: {order.left_out[0]}")
-    products = Products(open_store(settings), scratch_folder(settings), settings.project)
+    products = Products(
+        open_store(settings), scratch_folder(settings), settings.project, partial(read_sources, engine)
+    )
     task_for(type(product)).function(product, products)
     return _keep(engine, product, products, job, settings, time.monotonic() - start)
 
@@ -142,6 +145,12 @@ def _attach(session: Session, product: Any) -> None:
         if declared.many:
             for source in getattr(product, name):
                 session.add(source)
+
+
+def read_sources(engine: Engine, slid: int, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return columns of the rows of a source list, in order of SID."""
+    with engine.connect() as connection:
+        return read_columns(connection, SOURCES, names, SOURCES.c.SLID == slid, SOURCES.c.SID)
 
 
 def _insert_owned(session: Session, table: Table, product: Persistent, columns: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import JSON, Boolean, Date, DateTime, Enum, Float, Integer, insp
 from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
 from sqlalchemy.types import TypeEngine
 
-from awe.model.frame import EXPOSURE, Frame
+from awe.model.frame import EXPOSURE, FileBacked, Frame
 from awe.model.lineage import Input
 from awe.model.persistent import Persistent
 
@@ -72,13 +72,20 @@ def scalar_fields(cls: type[Persistent]) -> list[Field]:
 def brief_fields(cls: type[Persistent]) -> tuple[Field, ...]:
     """Return the fields that a table shows unless others are asked for: identity, exposure, what is its own, judgement."""
     shown = scalar_fields(cls)
-    own = [f for f in shown if f.owner in _own_family(cls) and f.kind != "json" and f.role != "parameter"]
+    own = [f for f in shown if f.owner in _own_family(cls) and _is_brief(f, cls)]
     by_name = {f.name: f for f in shown}
     names = ["object_id", *(["class_name"] if has_subclasses(cls) else [])]
     names += [n for n in EXPOSURE if issubclass(cls, Frame) and n not in ("mjd_obs", "instrument")]
-    names += [f.name for f in own if "sha" not in f.doc.lower()]
+    names += [f.name for f in own]
     names += [n for n in _JUDGEMENT if n in by_name]
     return tuple(by_name[n] for n in dict.fromkeys(names))
+
+
+def _is_brief(field: Field, cls: type[Persistent]) -> bool:
+    """Return whether a field of the class itself is worth a column: inputs only if they tell what the object is of."""
+    if field.role == "input":
+        return field.name in cls.__key__
+    return field.kind != "json" and field.role != "parameter" and field.name not in FileBacked.__annotations__
 
 
 def _own_family(cls: type[Persistent]) -> set[type]:

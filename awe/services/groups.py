@@ -1,8 +1,9 @@
 """The classes in groups, as the start page and the menus show them."""
 
 import sys
-from collections.abc import Iterable
+from functools import lru_cache
 
+import awe.model
 from awe.model.persistent import Persistent, concrete_classes
 from awe.services.declared import summary_of
 
@@ -14,30 +15,39 @@ _HEADINGS = {
     "raw": "Raw frames",
     "detector": "Calibrations",
     "flatfield": "Calibrations",
-    "science": "Science frames",
-    "astrometric": "Science frames",
-    "photometric": "Science frames",
-    "coadd": "Science frames",
+    "science": "Science",
+    "astrometric": "Science",
+    "photometric": "Science",
+    "coadd": "Science",
     "catalogue": "Catalogues",
 }
 """Heading of each module of the model; one that is not here goes by its own description."""
 
 
+@lru_cache
+def classes_in_order() -> tuple[type[Persistent], ...]:
+    """Return the persistent classes in the order in which their modules and bodies define them."""
+    modules = dict.fromkeys(c.__module__ for c in vars(awe.model).values() if isinstance(c, type))
+    modules |= dict.fromkeys(c.__module__ for c in concrete_classes())
+    known = set(concrete_classes())
+    return tuple(
+        thing
+        for module in modules
+        for thing in vars(sys.modules[module]).values()
+        if isinstance(thing, type) and thing.__module__ == module and thing in known
+    )
+
+
 def grouped_classes() -> dict[str, list[type[Persistent]]]:
-    """Return the classes by heading, both in processing order; catalogues come last."""
+    """Return the classes by heading, both in processing order."""
     groups: dict[str, list[type[Persistent]]] = {}
-    for cls in concrete_classes():
+    order = classes_in_order()
+    for cls in order:
         groups.setdefault(heading_of(cls), []).append(cls)
-    return dict(sorted(groups.items(), key=lambda entry: _place(entry[1])))
+    return dict(sorted(groups.items(), key=lambda entry: max(order.index(c) for c in entry[1])))
 
 
 def heading_of(cls: type[Persistent]) -> str:
     """Return the group that a class belongs to, by the module that declares it."""
     module = cls.__module__.rpartition(".")[2]
     return _HEADINGS.get(module) or summary_of(sys.modules[cls.__module__]).partition(":")[0].rstrip(".")
-
-
-def _place(classes: Iterable[type[Persistent]]) -> int:
-    """Return where a group stands: after the last of its classes."""
-    order = concrete_classes()
-    return max(order.index(c) for c in classes)

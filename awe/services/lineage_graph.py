@@ -63,7 +63,8 @@ class LineageGraph:
 
 
 @lru_cache
-def _all_edges() -> Subquery:
+def all_edges() -> Subquery:
+    """Return the SELECT of all (product_id, role, input_id), built once."""
     return edges(Persistent)
 
 
@@ -86,7 +87,7 @@ def load_graph(session: Session, root: int, down: bool = False) -> LineageGraph:
 
 
 def _edges_of(session: Session, ids: list[int], down: bool) -> list[Edge]:
-    graph = _all_edges().c
+    graph = all_edges().c
     here = graph.input_id if down else graph.product_id
     found: list[Edge] = []
     for start in range(0, len(ids), CHUNK):

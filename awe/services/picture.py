@@ -5,11 +5,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from cachetools import LRUCache
 from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from awe.errors import NotFound
+from awe.errors import NotFound, StoreUnavailable
 from awe.kernels.binning import bin_mean
 from awe.kernels.flag_picture import bin_flags, colour_flags
 from awe.kernels.png import encode_png
@@ -52,6 +53,30 @@ def stored_image(session: Session, store: Store, object_id: int) -> StoredImage:
         header = store.header(row.filename, row.hdu)
         nx, ny = int(header["NAXIS1"]), int(header["NAXIS2"])
     return StoredImage(object_id, row.filename, row.sha256 or row.filename, row.hdu, nx, ny)
+
+
+_planes: LRUCache[tuple[str, str], list[str]] = LRUCache(4096)
+
+
+def offered_planes(store: Store, filename: str | None) -> list[str]:
+    """Return the planes that the file of a product has; none if the data server does not answer now."""
+    if filename is None:
+        return []
+    key = (store.address, filename)
+    if key not in _planes:
+        try:
+            _planes[key] = [p.value for p in Plane if p is Plane.IMAGE or _has(store, filename, p)]
+        except StoreUnavailable:
+            return []
+    return _planes[key]
+
+
+def _has(store: Store, filename: str, plane: Plane) -> bool:
+    try:
+        store.header(filename, plane.value.upper())
+    except NotFound:
+        return False
+    return True
 
 
 def make_picture(store: Store, image: StoredImage, request: PictureRequest) -> bytes:

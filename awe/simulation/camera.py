@@ -123,13 +123,13 @@ def _drift(rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return how the level wanders from row to row, common to image and overscan (adu)."""
     phase, period = rng.uniform(0, 2 * np.pi), rng.uniform(150, 600)
     wave = 1.5 * np.sin(2 * np.pi * np.arange(rows) / period + phase)
-    return (rng.normal(0, 2.0) + wave + rng.uniform(-2, 2) * np.linspace(-1, 1, rows)).astype(np.float32)
+    return np.asarray(rng.normal(0, 2.0) + wave + rng.uniform(-2, 2) * np.linspace(-1, 1, rows), np.float32)
 
 
 def _bias_pattern(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
     ny, nx = shape
     y, x = np.arange(ny)[:, None], np.arange(nx)[None, :]
-    return rng.normal(0, 1.2, nx)[None, :] + 6 * np.exp(-y / 40) + 1.5 * np.sin(x / 90 + rng.uniform(0, 6))
+    return np.asarray(rng.normal(0, 1.2, nx)[None, :] + 6 * np.exp(-y / 40) + 1.5 * np.sin(x / 90 + rng.uniform(0, 6)))
 
 
 def _flat(
@@ -148,7 +148,7 @@ def _flat(
         distance = np.hypot(x - centre_x, y - centre_y)
         pattern -= 0.03 * np.exp(-0.5 * ((distance - radius) / 3) ** 2)
     flat = vignetting * pattern * grain
-    return (flat / np.median(flat)).astype(np.float32)
+    return np.asarray(flat / np.median(flat), np.float32)
 
 
 def _defects(

@@ -63,4 +63,5 @@ def _gathered(
     ny, nx = shape
     inside = (x >= 0) & (x < nx) & (y >= 0) & (y < ny)
     pixel, where = np.unique(y[inside] * nx + x[inside], return_inverse=True)
-    return Hits(pixel % nx, pixel // nx, np.bincount(where, electrons[inside], minlength=pixel.size))
+    charge = np.bincount(where, electrons[inside], minlength=pixel.size).astype(np.float64)
+    return Hits(pixel % nx, pixel // nx, charge)

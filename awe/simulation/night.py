@@ -1,6 +1,7 @@
 """Observe a simulated night: raw files of a mosaic camera, and the truth beside them."""
 
-import json
+import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from awe.simulation.schedule import Exposure, epoch, schedule, standard_field
 from awe.simulation.sky import make_sky, reference_catalogue, sources_on
 from awe.simulation.truth import REFERENCE, SUMMARY, Truth, pixel_rows, write_truth
 
+UNFINISHED = ".part"  # folder in the folder, for a night that is not complete; what a kill leaves there is overwritten
 TWILIGHT_LIMIT = 18.5  # r magnitude; fainter stars vanish in the twilight
 
 
@@ -34,6 +36,15 @@ class Night:
     def reference_catalogue(self) -> Path:
         """The reference catalogue of the field."""
         return self.folder / REFERENCE
+
+    def __str__(self) -> str:
+        """Say in one line what the night holds."""
+        kinds = Counter(exposure["obstype"] for exposure in self.truth.exposures.values())
+        exposures = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        return (
+            f"{len(self.files)} exposures ({exposures}) of {len(self.truth.chips)} chips, {self.truth.objects.size} "
+            f"objects, {self.truth.reference.size} reference stars in {self.folder}"
+        )
 
     def of_type(self, obstype: str, filter_name: str | None = None) -> list[Path]:
         """Return the raw files of one kind (BIAS, SKYFLAT, OBJECT ...), of one filter if it is given."""
@@ -53,15 +64,26 @@ def simulate_night(folder: Path | str, plan: NightPlan | None = None, **changes:
     """
     plan = replace(plan or PRESETS["demo"], **changes)
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and {path.name for path in folder.iterdir()} - {UNFINISHED}:
         raise FileExistsError(f"a night is simulated into an empty folder, but {folder} holds files; remove them first")
-    (folder / "raw").mkdir(parents=True)
+    unfinished = folder / UNFINISHED
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    (unfinished / "raw").mkdir(parents=True)
+    _simulate(unfinished, plan)
+    # the summary last: who finds it, finds a complete night
+    for path in sorted(unfinished.iterdir(), key=lambda path: path.name == SUMMARY):
+        path.rename(folder / path.name)
+    unfinished.rmdir()
+    return load_night(folder)
+
+
+def _simulate(folder: Path, plan: NightPlan) -> None:
     exposures, objects = schedule(plan), _all_fields(plan)
     chips = [make_chip(plan, number) for number in range(plan.chips)]
     pixels = [rows for i, e in enumerate(exposures) for rows in _observe(folder / "raw", plan, i, e, chips, objects)]
     reference = reference_catalogue(plan, objects, epoch(plan))
-    truth = write_truth(folder, plan, exposures, chips, objects, reference, pixels)
-    return _night(folder, truth)
+    write_truth(folder, plan, exposures, chips, objects, reference, pixels)
 
 
 def load_night(folder: Path | str) -> Night:
@@ -69,17 +91,13 @@ def load_night(folder: Path | str) -> Night:
     folder = Path(folder)
     if not (folder / SUMMARY).is_file():
         raise FileNotFoundError(f"{folder} holds no complete simulated night: there is no {SUMMARY}")
-    return _night(folder, Truth.of(folder))
+    truth = Truth.of(folder)
+    return Night(folder, tuple(folder / "raw" / name for name in truth.exposures), truth)
 
 
 def holds_night(folder: Path | str, plan: NightPlan) -> bool:
     """Say whether a folder already holds the complete night of this plan."""
-    summary = Path(folder) / SUMMARY
-    return summary.is_file() and Truth(Path(folder), json.loads(summary.read_text())).plan == plan
-
-
-def _night(folder: Path, truth: Truth) -> Night:
-    return Night(folder, tuple(folder / "raw" / name for name in truth.exposures), truth)
+    return (Path(folder) / SUMMARY).is_file() and Truth.of(Path(folder)).plan == plan
 
 
 def _all_fields(plan: NightPlan) -> NDArray[np.void]:
@@ -101,9 +119,10 @@ def _observe(
         hits = cosmic_rays(chip.shape, expected, rng)
         readout = read_out(chip, light(plan, exposure, chip, objects), exposure.exptime, hits, rng)
         images.append(readout.image)
-        full = np.nonzero(readout.spilt)
+        full_y, full_x = np.nonzero(readout.spilt)
+        charge = readout.spilt[full_y, full_x]
         pixels.append(pixel_rows(index, number, PixelFlag.COSMIC, hits.y, hits.x, hits.electrons / chip.gain))
-        pixels.append(pixel_rows(index, number, PixelFlag.SATURATED, *full, readout.spilt[full]))
+        pixels.append(pixel_rows(index, number, PixelFlag.SATURATED, full_y, full_x, charge))
     write_raw(folder / exposure.filename, plan, exposure, chips, images)
     return pixels
 
@@ -136,4 +155,5 @@ def _starlight(plan: NightPlan, exposure: Exposure, chip: Chip, objects: NDArray
     projection = chip.projection.pointed(exposure.true_ra, exposure.true_dec)
     sources = sources_on(objects, projection, exposure.filter or "", chip.shape)
     psf = moffat_psf(exposure.seeing / plan.pixel_scale)
-    return np.maximum(render(chip.shape, sources, psf) * np.float32(exposure.throughput), 0)
+    image: FloatImage = np.maximum(render(chip.shape, sources, psf) * np.float32(exposure.throughput), 0)
+    return image

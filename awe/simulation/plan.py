@@ -94,18 +94,20 @@ class NightPlan:
 
 def plan_from(values: Mapping[str, Any]) -> NightPlan:
     """Return the plan that was stored as JSON, in which tuples have become lists."""
-    return NightPlan(
-        **{f.name: tuple(values[f.name]) if isinstance(f.default, tuple) else values[f.name] for f in fields(NightPlan)}
-    )
+    tuples = {f.name for f in fields(NightPlan) if isinstance(f.default, tuple)}
+    given: dict[str, Any] = {name: tuple(value) if name in tuples else value for name, value in values.items()}
+    return NightPlan(**given)
 
 
 PRESETS: dict[str, NightPlan] = {
     "tiny": NightPlan(
         chip_shape=(256, 256), chips=2, filters=("r",), exposures=3, biases=5, twilights=3,
-        stars=80.0,
-        reference_limit=21.0, dither=5.0, gap=12,
+        stars=80.0, reference_limit=21.0, dither=5.0, gap=12,
     ),
-    "small": NightPlan(chip_shape=(512, 384), chips=2, exposures=3, biases=5, twilights=3, stars=30.0, reference_limit=21.0, dither=10.0),
+    "small": NightPlan(
+        chip_shape=(512, 384), chips=2, exposures=3, biases=5, twilights=3,
+        stars=30.0, reference_limit=21.0, dither=10.0,
+    ),
     "demo": NightPlan(),
     "large": NightPlan(chip_shape=(4096, 2048), stars=6.0, dither=30.0, gap=80),
 }  # fmt: skip

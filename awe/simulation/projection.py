@@ -50,7 +50,7 @@ class Projection:
         y, x = np.indices(shape, dtype=np.float64)
         xi, eta = np.tensordot(np.array(self.matrix), [x - self.axis[0], y - self.axis[1]], axes=1)
         r2 = self.cubic * (xi**2 + eta**2)
-        return (1 + r2) * (1 + 3 * r2)
+        return np.asarray((1 + r2) * (1 + 3 * r2))
 
     def cards(self) -> dict[str, str | float]:
         """Return the header cards: TPV, or TAN if there is no distortion."""

@@ -167,5 +167,5 @@ def _transfer(shape: tuple[int, ...], psf: Psf) -> FloatArray:
 
 def _fast_size(least: int) -> int:
     """Return the smallest even number of only factors 2, 3 and 5 that is not below `least`."""
-    sizes = (2 * 2**a * 3**b * 5**c for a in range(14) for b in range(9) for c in range(6))
+    sizes = (int(2 * 2**a * 3**b * 5**c) for a in range(14) for b in range(9) for c in range(6))
     return min(size for size in sizes if size >= least)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -138,8 +137,8 @@ def write_truth(
     objects: NDArray[np.void],
     reference: NDArray[np.void],
     pixels: Iterable[NDArray[np.void]],
-) -> Truth:
-    """Write the truth of a night and return it; the summary comes last, so that it marks a complete night."""
+) -> None:
+    """Write the truth of a night; the summary comes last, so that it marks a complete night."""
     write_table(folder / OBJECTS, objects, "OBJECTS")
     write_table(folder / REFERENCE, reference, "REFERENCE")
     write_table(folder / PIXELS, np.concatenate([np.zeros(0, PIXEL_COLUMNS), *pixels]), "PIXELS")
@@ -151,7 +150,6 @@ def write_truth(
         "exposures": {exposure.filename: _entry(exposure, chips) for exposure in exposures},
     }
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
-    return Truth.of(folder)
 
 
 def pixel_rows(
@@ -194,11 +192,6 @@ def _entry(exposure: Exposure, chips: Sequence[Chip]) -> dict[str, Any]:
         pointed = {chip.name: chip.projection.pointed(exposure.true_ra, exposure.true_dec) for chip in chips}
         entry["wcs"] = {name: projection.cards() for name, projection in pointed.items()}
     return entry
-
-
-def start_time(entry: Mapping[str, Any]) -> datetime:
-    """Return the start (UTC) of an exposure of `Truth.exposures`."""
-    return datetime.fromisoformat(entry["start"])
 
 
 def _table(path: Path) -> NDArray[np.void]:

@@ -64,7 +64,9 @@ class Client:
         """Send the headers of an upload and a part of its body."""
         connection = socket.create_connection(self.place, timeout=20)
         digest = hashlib.sha256(content).hexdigest()
-        head = f"PUT /{name} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\nX-Content-SHA256: {digest}\r\n\r\n"
+        head = (
+            f"PUT /{name} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\nX-Content-SHA256: {digest}\r\n\r\n"
+        )
         connection.sendall(head.encode() + content[:sent])
         return connection
 

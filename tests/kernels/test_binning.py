@@ -6,7 +6,9 @@ from awe.kernels.binning import bin_mean
 
 def plain_mean(image, factor):
     ny, nx = (-(-length // factor) for length in image.shape)
-    blocks = [[image[j * factor : (j + 1) * factor, i * factor : (i + 1) * factor] for i in range(nx)] for j in range(ny)]
+    blocks = [
+        [image[j * factor : (j + 1) * factor, i * factor : (i + 1) * factor] for i in range(nx)] for j in range(ny)
+    ]
     return np.array([[np.nanmean(block) if np.isfinite(block).any() else np.nan for block in row] for row in blocks])
 
 

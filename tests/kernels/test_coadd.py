@@ -67,23 +67,22 @@ def test_the_weight_is_the_inverse_variance_for_equal_inputs(method, count):
 
 
 @pytest.mark.parametrize(
-    ("method", "slack"), [(Method.WEIGHTED, 0), (Method.AVERAGE, 0), (Method.CLIPPED, 0.005), (Method.MEDIAN, 0.08)]
+    ("method", "slack"), [(Method.WEIGHTED, 0), (Method.AVERAGE, 0), (Method.CLIPPED, 0.005), (Method.MEDIAN, 0.01)]
 )
-@pytest.mark.parametrize("sigmas", [[1, 3], [2, 3, 4], [2, 2, 3, 3, 4], [2, 3] * 8, [1, 5, 5, 5, 5]])
+@pytest.mark.parametrize(
+    "sigmas", [[1, 3], [2, 3, 4], [2, 2, 3, 3, 4], [2, 3] * 8, [1, 5, 5, 5, 5], [1, 2, 3, 4], [1] * 4 + [4] * 66]
+)
 def test_the_weight_is_the_inverse_variance_for_unequal_inputs(method, slack, sigmas):
     image, weight, *_ = whole(noise(sigmas), (200, 200), method)
-    if method is Method.MEDIAN and min(sigmas) == 1 and len(sigmas) > 2:
-        slack = 0.25  # one input far better than the others: the limit of many inputs is a rough one
 
     assert image.var(dtype=float) * weight.mean(dtype=float) == pytest.approx(1, abs=slack + 4 * np.sqrt(2 / TRIALS))
 
 
-@pytest.mark.parametrize("sigmas", [[3, 3, 3], [3] * 8, [1, 5, 5, 5, 5]])
-def test_clipping_at_three_sigma_loses_what_a_gaussian_has_beyond(sigmas):
-    *_, statistics = whole(noise(sigmas), (200, 200), Method.CLIPPED, threshold=3.0, amplitude=0.0)
+@pytest.mark.parametrize("sigmas", [[3, 3], [3, 3, 3], [3] * 8, [1, 5, 5, 5, 5]])
+def test_clipping_loses_hardly_any_good_pixel(sigmas):
+    *_, statistics = whole(noise(sigmas), (200, 200), Method.CLIPPED, amplitude=0.0)
 
-    # 0.0027 of a Gaussian; a difference from a median is not quite one
-    assert all(0.0005 < each.clipped_fraction < 0.007 for each in statistics)
+    assert all(each.clipped_fraction < 0.004 for each in statistics)
 
 
 def test_scaled_inputs_are_as_if_given_so():

@@ -20,7 +20,13 @@ SOURCES = {
     "distorted": distorted(tan(150.01, 2.01, 0.5, 300, 460, rotation=1)),
     "wide and distorted": distorted(tan(150.0, 2.0, 20.0, 300, 460, rotation=1), 0.05),
     "SIP": Wcs.from_header(
-        {**tan(150, 2, 0.5, 300, 460).cards, "CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 2, "B_ORDER": 2}
+        {
+            **tan(150, 2, 0.5, 300, 460).cards,
+            "CTYPE1": "RA---TAN-SIP",
+            "CTYPE2": "DEC--TAN-SIP",
+            "A_ORDER": 2,
+            "B_ORDER": 2,
+        }
         | {"A_2_0": 1e-6, "A_1_1": 2e-6, "A_0_2": 1e-6, "B_2_0": 1e-6, "B_1_1": 1e-6, "B_0_2": 1e-6}
     ),
 }
@@ -75,7 +81,8 @@ def test_the_area_is_the_jacobian(name):
     y, x = y + region.y0, x + region.x0
 
     east, west, north, south = (
-        np.array(source.to_pixel(*target.to_sky(x + dx, y + dy))) for dx, dy in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5))
+        np.array(source.to_pixel(*target.to_sky(x + dx, y + dy)))
+        for dx, dy in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5))
     )
     (xx, yx), (xy, yy) = east - west, north - south
 

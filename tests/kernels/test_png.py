@@ -13,7 +13,9 @@ def decoded(content):
         return picture.mode, np.asarray(picture)
 
 
-@pytest.mark.parametrize(("shape", "mode"), [((61, 47), "L"), ((61, 47, 3), "RGB"), ((61, 47, 4), "RGBA"), ((1, 1), "L")])
+@pytest.mark.parametrize(
+    ("shape", "mode"), [((61, 47), "L"), ((61, 47, 3), "RGB"), ((61, 47, 4), "RGBA"), ((1, 1), "L")]
+)
 @pytest.mark.parametrize("level", [0, 1, 3])
 def test_a_picture_comes_back_as_it_was(shape, mode, level):
     picture = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)

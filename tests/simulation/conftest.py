@@ -16,7 +16,7 @@ def tiny_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 @pytest.fixture(scope="session")
 def sparse_plan() -> NightPlan:
     """A field with few stars, far from each other, and no galaxies."""
-    return replace(PRESETS["tiny"], chip_shape=(384, 384), chips=4, exposures=4, stars=12.0, galaxies=0.0, seed=4)
+    return replace(PRESETS["tiny"], chip_shape=(384, 384), chips=4, exposures=9, stars=6.0, galaxies=0.0, seed=21)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,182 @@
+"""Solve the astrometry of one frame, in steps that degrade: polynomial, affine, shift, prior kept."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from awe.kernels.astrometry import AstrometricFit, fit_wcs, recognise
+from awe.kernels.wcs import Wcs, tan
+from awe.model.astrometric import AstrometricParameters
+from awe.model.persistent import QualityFlag
+from awe.processing.products import Products
+from awe.processing.stars import Detections, detections, epoch_of, matched, reference_stars
+from awe.processing.tasks import makes
+
+BRIGHT = 30.0
+"""Signal to noise above which a star counts for `rms_bright`."""
+
+STARS = np.dtype(
+    [
+        *((name, "f8") for name in ("x", "y", "ra", "dec")),
+        *((name, "f4") for name in ("error", "flux", "flux_error", "dx", "dy", "fwhm")),
+        ("reference", "i4"),
+        ("used", "i2"),
+        ("flags", "i4"),
+    ]
+)
+"""Rows of the file: detections, with the residuals (pixel) and row of those that were matched (else -1)."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Stars whose place on the sky is known."""
+
+    ra: np.ndarray
+    dec: np.ndarray
+    error: np.ndarray
+    """Standard deviation of a coordinate, arcsec."""
+    magnitude: np.ndarray
+    what: str
+
+
+@makes(AstrometricParameters, version=1)
+def make_astrometric_parameters(product: AstrometricParameters, products: Products) -> None:
+    """Match the stars of a frame to a catalogue, or to the first exposure of the target, and fit the coordinates."""
+    reduced = product.reduced
+    found = detections(product, products, product.parameters.threshold)
+    prior = prior_wcs(product)
+    known = _known(product, products, prior)
+    product.epoch = epoch_of(reduced.mjd_obs)
+    fit, pairs = _solved(product, found, known, prior)
+    _describe(product, found, fit, pairs, prior)
+    products.write_table(product, _table(found, fit, pairs), "STARS")
+
+
+def prior_wcs(product: AstrometricParameters) -> Wcs:
+    """Return the coordinates of the header, or nominal ones from pointing and pixel size."""
+    reduced = product.reduced
+    if reduced.wcs is not None:
+        return Wcs.from_header(reduced.wcs)
+    if reduced.ra is None or reduced.dec is None or reduced.pixel_scale is None:
+        raise ValueError("it has neither coordinates nor pointing and pixel scale: its place on the sky can't be found")
+    product.note("the header has no coordinates: pointing and nominal pixel scale were taken")
+    return tan(reduced.ra, reduced.dec, reduced.pixel_scale, reduced.naxis1, reduced.naxis2)
+
+
+def _known(product: AstrometricParameters, products: Products, prior: Wcs) -> Known | None:
+    reduced, p = product.reduced, product.parameters
+    if product.catalogue is not None:
+        shape = (reduced.naxis2, reduced.naxis1)
+        rows = reference_stars(products, product.catalogue, prior, shape, p.maximum_offset, epoch_of(reduced.mjd_obs))
+        error = np.nan_to_num(np.hypot(rows["ra_error"], rows["dec_error"]) / np.sqrt(2), nan=100.0) / 1000
+        return Known(rows["ra"], rows["dec"], np.maximum(error, 1e-3), _brightness(rows), str(product.catalogue))
+    if product.reference is not None:
+        rows = products.table(product.reference)
+        scale = product.reference.pixel_scale or prior.scale
+        magnitude = -2.5 * np.log10(np.maximum(rows["flux"], 1e-3))
+        return Known(rows["ra"], rows["dec"], rows["error"] * scale, magnitude, f"{product.reference}")
+    return None
+
+
+def _brightness(rows: np.ndarray) -> np.ndarray:
+    """Return the first magnitude that each star has."""
+    names = [n for n in rows.dtype.names or () if n.startswith("mag_") and not n.endswith("_error")]
+    magnitude = np.full(len(rows), np.nan)
+    for name in names:
+        magnitude = np.where(np.isfinite(magnitude), magnitude, rows[name])
+    return np.where(np.isfinite(magnitude), magnitude, 99.0)
+
+
+Pairs = tuple[np.ndarray, np.ndarray]
+_NONE: Pairs = (np.zeros(0, int), np.zeros(0, int))
+
+
+def _solved(
+    product: AstrometricParameters, found: Detections, known: Known | None, prior: Wcs
+) -> tuple[AstrometricFit, Pairs]:
+    """Return the best fit that the stars allow, and the pairs it rests on."""
+    p, reduced = product.parameters, product.reduced
+    if known is None:
+        product.note("no catalogue covers it and it is the first exposure of its target: the prior coordinates are kept")
+        return _kept(prior), _NONE
+    if not len(known.ra) or not len(found.rows):
+        which = known.what if not len(known.ra) else "the frame"
+        return _unsolved(product, prior, f"there are no stars of {which} on it")
+    relative = product.catalogue is None
+    first = recognise(
+        *(found.x, found.y, found.rows["FLUX_AUTO"], known.ra, known.dec, known.magnitude, prior),
+        *(reduced.naxis1, reduced.naxis2),
+        max_offset=p.maximum_offset,
+        any_orientation=not relative,
+    )
+    if first is None:
+        return _unsolved(product, prior, f"its stars were not recognised among those of {known.what}")
+    degree = min(p.degree, 1) if relative else p.degree
+    wcs, pairs, fit = first.wcs, (first.detections, first.references), None
+    for _ in range(3):
+        i, j = pairs
+        fit = fit_wcs(
+            *(found.x[i], found.y[i], found.position_error[i], known.ra[j], known.dec[j], known.error[j], wcs),
+            degree=degree,
+            threshold=p.sigma_clip,
+        )
+        wcs = fit.wcs
+        again = matched(wcs, found, known.ra, known.dec, max(p.radius, 4 * fit.rms_arcsec))
+        if all(np.array_equal(a, b) for a, b in zip(again, pairs, strict=True)) or not len(again[0]):
+            break
+        pairs = again
+    assert fit is not None
+    return fit, (i, j)
+
+
+def _kept(prior: Wcs) -> AstrometricFit:
+    return fit_wcs([], [], [], [], [], [], prior)
+
+
+def _unsolved(product: AstrometricParameters, prior: Wcs, reason: str) -> tuple[AstrometricFit, Pairs]:
+    product.note(f"{reason}: the prior coordinates are kept")
+    product.flag(QualityFlag.ASTROMETRY_NOT_SOLVED)
+    return _kept(prior), _NONE
+
+
+def _describe(product: AstrometricParameters, found: Detections, fit: AstrometricFit, pairs: Pairs, prior: Wcs) -> None:
+    reduced = product.reduced
+    wcs = fit.wcs
+    product.method, product.degree, product.wcs = fit.kind, fit.degree, wcs.cards
+    product.pixel_scale = wcs.scale
+    if np.isfinite(found.seeing):
+        product.seeing = float(found.seeing * wcs.scale)
+    product.n_stars, product.n_rejected = fit.count, fit.rejected
+    if fit.reason and len(pairs[0]):
+        product.note(fit.reason)
+    if not fit.count:
+        return
+    product.rms = float(np.sqrt((fit.rms_x**2 + fit.rms_y**2) / 2))
+    product.rms_sky, product.sigma_ra, product.sigma_dec = fit.rms_arcsec, fit.error_ra, fit.error_dec
+    bright = fit.used & (found.rows["FLUX_AUTO"] > BRIGHT * found.rows["FLUXERR_AUTO"])[pairs[0]]
+    if bright.any():
+        product.rms_bright = float(np.sqrt(np.mean(fit.dx[bright] ** 2 + fit.dy[bright] ** 2) / 2))
+    middle = ((reduced.naxis1 - 1) / 2, (reduced.naxis2 - 1) / 2)
+    base = prior if product.catalogue is not None else Wcs.from_header(product.reference.wcs)
+    x, y = base.to_pixel(*wcs.to_sky(*middle))
+    product.offset_x, product.offset_y = float(middle[0] - x), float(middle[1] - y)
+    if product.rms > product.parameters.maximum_rms:
+        product.flag(QualityFlag.ASTROMETRY_RESIDUALS_LARGE)
+        product.note(f"the residuals, {product.rms:.2f} pixel, exceed {product.parameters.maximum_rms:g} pixel")
+
+
+def _table(found: Detections, fit: AstrometricFit, pairs: Pairs) -> np.ndarray:
+    rows = np.zeros(len(found.rows), STARS)
+    rows["x"], rows["y"] = found.x, found.y
+    rows["ra"], rows["dec"] = fit.wcs.to_sky(found.x, found.y)
+    rows["error"], rows["fwhm"], rows["flags"] = found.position_error, found.rows["FWHM_IMAGE"], found.rows["FLAGS"]
+    rows["flux"], rows["flux_error"] = found.rows["FLUX_AUTO"], found.rows["FLUXERR_AUTO"]
+    rows["reference"] = -1
+    rows["dx"] = rows["dy"] = np.nan
+    i, j = pairs
+    if len(i):
+        rows["reference"][i], rows["used"][i] = j, fit.used
+        rows["dx"][i], rows["dy"][i] = fit.dx, fit.dy
+    return rows
+
+

@@ -1,0 +1,175 @@
+"""Extract sources from a frame, and associate the sources of several lists."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from awe.errors import TaskFailed
+from awe.kernels.association import associate
+from awe.kernels.detection import detect, stars
+from awe.kernels.wcs import Wcs, separation
+from awe.kernels.zeropoint import MAG_PER_RELATIVE
+from awe.model.catalogue import ASSOCIATES, SOURCES, AssociateList, SourceList
+from awe.model.persistent import QualityFlag
+from awe.model.sky import SOURCE_DEPTH, cells_at
+from awe.processing.products import Products
+from awe.processing.tasks import makes
+
+DEPTH_ERROR = 0.2
+"""Magnitude error that defines the depth of a list."""
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What detection needs of a frame, wherever it comes from."""
+
+    image: np.ndarray
+    weight: np.ndarray | None
+    flags: np.ndarray | None
+    background: Any
+    gain: float
+    wcs: Wcs | None
+    zeropoint: float | None
+    """Magnitude of 1 adu."""
+
+
+@makes(SourceList, version=1)
+def make_source_list(product: SourceList, products: Products) -> None:
+    """Detect and measure the sources of a frame; their rows go into the table of sources."""
+    scene = _scene(product, products)
+    p = product.parameters
+    scale = scene.wcs.scale if scene.wcs is not None else 1.0
+    rows = detect(
+        scene.image,
+        scene.weight,
+        scene.flags,
+        background=scene.background,
+        threshold=p.detect_thresh,
+        min_area=p.detect_minarea,
+        gain=scene.gain,
+        apertures=tuple(diameter / scale for diameter in (p.aperture_1, p.aperture_2, p.aperture_3)),
+        deblend_levels=p.deblend_nthresh,
+        deblend_contrast=p.deblend_mincont,
+        clean=p.clean_param,
+    )
+    columns = _columns(rows, scene)
+    products.add_rows(SOURCES, columns)
+    _describe(product, rows, columns, scale, scene.zeropoint)
+
+
+def _scene(product: SourceList, products: Products) -> _Scene:
+    frame: Any = product.frame
+    planes = products.planes(frame)
+    names = [n for n in ("IMAGE", "WEIGHT", "FLAGS") if n in planes]
+    if "IMAGE" not in names:
+        raise TaskFailed(f"{frame} holds no image in which sources could be found, only {', '.join(names)}")
+    image = planes.rows("IMAGE")
+    weight = planes.rows("WEIGHT") if "WEIGHT" in names else None
+    flags = planes.rows("FLAGS") if "FLAGS" in names else None
+    background: Any = 0.0
+    cards, zeropoint = frame.wcs, getattr(frame, "zeropoint", None)
+    if product.weight is not None:
+        weight, flags = products.plane(product.weight, "WEIGHT"), products.plane(product.weight, "FLAGS")
+    if product.background is not None:
+        background = products.plane(product.background, "IMAGE")
+    if product.astrometry is not None:
+        cards = product.astrometry.wcs
+    if product.photometry is not None:
+        zeropoint = product.photometry.zeropoint + 2.5 * np.log10(frame.exptime or 1.0)
+    wcs = Wcs.from_header(cards) if cards else None
+    return _Scene(image, weight, flags, background, getattr(frame, "gain", None) or np.inf, wcs, zeropoint)
+
+
+def _columns(rows: np.ndarray, scene: _Scene) -> dict[str, np.ndarray]:
+    own = set(SOURCES.c.keys())
+    columns = {name: rows[name] for name in rows.dtype.names or () if name in own}
+    for n in range(3):
+        columns[f"FLUX_APER_{n + 1}"] = rows["FLUX_APER"][:, n]
+        columns[f"FLUXERR_APER_{n + 1}"] = rows["FLUXERR_APER"][:, n]
+    columns["SID"] = np.arange(len(rows))
+    columns |= _places(rows, scene.wcs) | _magnitudes(rows, scene.zeropoint)
+    return columns
+
+
+def _places(rows: np.ndarray, wcs: Wcs | None) -> dict[str, np.ndarray]:
+    """Return sky positions, their errors along ra and dec (arcsec), and cells; -1 is no cell."""
+    if wcs is None:
+        nothing = np.full(len(rows), np.nan)
+        return {"RA": nothing, "DEC": nothing, "CELL": np.full(len(rows), -1)}
+    x, y = rows["XWIN_IMAGE"], rows["YWIN_IMAGE"]
+    ra, dec = wcs.to_sky(x, y)
+    ra_x, dec_x = wcs.to_sky(x + 0.5, y)
+    ra_y, dec_y = wcs.to_sky(x, y + 0.5)
+    along_x = np.array([_wrapped(ra_x - ra) * np.cos(np.radians(dec)), dec_x - dec]) * 7200
+    along_y = np.array([_wrapped(ra_y - ra) * np.cos(np.radians(dec)), dec_y - dec]) * 7200
+    error = np.sqrt((along_x * rows["ERRXWIN_IMAGE"]) ** 2 + (along_y * rows["ERRYWIN_IMAGE"]) ** 2)
+    known = np.isfinite(ra) & np.isfinite(dec)
+    cell = np.full(len(rows), -1)
+    cell[known] = cells_at(ra[known], dec[known], SOURCE_DEPTH)
+    return {"RA": ra, "DEC": dec, "ERRRA": error[0], "ERRDEC": error[1], "CELL": cell}
+
+
+def _wrapped(difference: np.ndarray) -> np.ndarray:
+    return (difference + 180) % 360 - 180
+
+
+def _magnitudes(rows: np.ndarray, zeropoint: float | None) -> dict[str, np.ndarray]:
+    flux = np.where(rows["FLUX_AUTO"] > 0, rows["FLUX_AUTO"], np.nan)
+    error = MAG_PER_RELATIVE * rows["FLUXERR_AUTO"] / flux
+    magnitude = zeropoint - 2.5 * np.log10(flux) if zeropoint is not None else np.full(len(rows), np.nan)
+    return {"MAG_AUTO": magnitude, "MAGERR_AUTO": error}
+
+
+def _describe(
+    product: SourceList, rows: np.ndarray, columns: dict[str, np.ndarray], scale: float, zeropoint: float | None
+) -> None:
+    product.n_sources, product.zeropoint = len(rows), zeropoint
+    product.name = product.name or f"sources of {product.frame}"
+    if not len(rows):
+        product.flag(QualityFlag.NO_SOURCES)
+        product.note("no source stands out of the noise")
+        return
+    found = stars(rows)
+    product.n_stars = found.count
+    product.seeing = float(found.seeing * scale) if np.isfinite(found.seeing) else None
+    faint = np.abs(columns["MAGERR_AUTO"] - DEPTH_ERROR) < DEPTH_ERROR / 4
+    if faint.any() and zeropoint is not None:
+        product.depth = float(np.nanmedian(columns["MAG_AUTO"][faint]))
+
+
+@makes(AssociateList, version=1)
+def make_associate_list(product: AssociateList, products: Products) -> None:
+    """Join the sources of several lists that lie within the search distance; unmatched ones stay, alone."""
+    p = product.parameters
+    lists = [products.sources(listed, ("SID", "RA", "DEC", "FLAGS")) for listed in product.source_lists]
+    lists = [{n: v[(c["FLAGS"] & p.flag_mask) == 0] for n, v in c.items()} for c in lists]
+    if not any(len(c["SID"]) for c in lists):
+        product.flag(QualityFlag.NO_SOURCES)
+        product.n_associates = product.n_members = product.n_in_all = 0
+        product.note("none of the lists has a source")
+        return
+    joined = associate([(c["RA"], c["DEC"]) for c in lists], p.search_distance, p.kind)
+    slids = np.array([listed.object_id for listed in product.source_lists])
+    starts = np.cumsum([0, *(len(c["SID"]) for c in lists)])[joined.list_number] + joined.row
+    sids, ra, dec = (np.concatenate([c[name] for c in lists])[starts] for name in ("SID", "RA", "DEC"))
+    distance = _distances(joined.aid - 1, ra, dec)
+    rows = {"AID": joined.aid - 1, "SLID": slids[joined.list_number], "SID": sids, "DISTANCE": distance}
+    products.add_rows(ASSOCIATES, rows)
+    product.n_associates, product.n_members = joined.count, len(joined.aid)
+    seen = np.unique(np.column_stack([joined.aid, joined.list_number]), axis=0)
+    product.n_in_all = int((np.bincount(seen[:, 0]) == len(lists)).sum())
+    product.name = product.name or f"associates of {len(lists)} lists"
+    together = np.repeat(joined.sizes > 1, joined.sizes)
+    product.separation = float(np.median(distance[together])) if together.any() else None
+
+
+def _distances(aid: np.ndarray, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Return the distance (arcsec) of each member from the mean position of its associate."""
+    place = np.array(
+        [np.cos(np.radians(dec)) * np.cos(np.radians(ra)), np.cos(np.radians(dec)) * np.sin(np.radians(ra)), np.sin(np.radians(dec))]
+    )
+    mean = np.array([np.bincount(aid, axis) for axis in place])[:, aid]
+    mean_ra = np.degrees(np.arctan2(mean[1], mean[0]))
+    mean_dec = np.degrees(np.arctan2(mean[2], np.hypot(mean[0], mean[1])))
+    return separation(ra, dec, mean_ra, mean_dec) * 3600

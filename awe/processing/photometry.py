@@ -1,0 +1,132 @@
+"""Find the zeropoint of one frame: from catalogue stars, from the standard field of the night, or relative."""
+
+import numpy as np
+
+from awe.kernels.flags import PixelFlag
+from awe.kernels.wcs import Wcs
+from awe.kernels.zeropoint import MAG_PER_RELATIVE, Zeropoint, zeropoint
+from awe.model.persistent import QualityFlag
+from awe.model.photometric import PhotometricParameters
+from awe.processing.products import Products
+from awe.processing.stars import Detections, detections, epoch_of, matched, reference_stars
+from awe.processing.tasks import makes
+
+NOMINAL_SEEING = 1.75
+"""Seeing (arcsec) that is assumed where none could be measured."""
+
+STARS = np.dtype(
+    [
+        *((name, "f8") for name in ("x", "y", "ra", "dec")),
+        *((name, "f4") for name in ("rate", "rate_error", "magnitude", "magnitude_error", "residual")),
+        ("used", "i2"),
+        ("flags", "i4"),
+    ]
+)
+"""Rows of the file: detections with their adu/s, and of those with a known magnitude, that and the residual (mag)."""
+
+
+@makes(PhotometricParameters, version=1)
+def make_photometric_parameters(product: PhotometricParameters, products: Products) -> None:
+    """Compare aperture fluxes with known magnitudes; without any, take the zeropoint of the standard field or a relative one."""
+    reduced = product.reduced
+    scale = product.astrometry.pixel_scale
+    radius = product.parameters.aperture * (product.astrometry.seeing or NOMINAL_SEEING)
+    product.aperture, product.airmass = radius, reduced.airmass
+    product.extinction = reduced.filter.extinction if reduced.filter is not None else 0.0
+    found = detections(product, products, product.parameters.threshold, 2 * radius / scale)
+    rows = _measured(product, found)
+    wcs = Wcs.from_header(product.astrometry.wcs)
+    _compare(product, products, rows, found, wcs)
+    products.write_table(product, rows, "STARS")
+
+
+def _measured(product: PhotometricParameters, found: Detections) -> np.ndarray:
+    exptime = product.reduced.exptime or 1.0
+    wcs = Wcs.from_header(product.astrometry.wcs)
+    rows = np.zeros(len(found.rows), STARS)
+    rows["x"], rows["y"] = found.x, found.y
+    rows["ra"], rows["dec"] = wcs.to_sky(found.x, found.y)
+    rows["rate"] = found.rows["FLUX_APER"][:, 0] / exptime
+    rows["rate_error"] = found.rows["FLUXERR_APER"][:, 0] / exptime
+    for name in ("magnitude", "magnitude_error", "residual"):
+        rows[name] = np.nan
+    spoiled = int(PixelFlag.SATURATED | PixelFlag.NO_DATA)
+    rows["flags"] = np.where(found.rows["IMAFLAGS"] & spoiled, 1, 0)
+    return rows
+
+
+def _compare(
+    product: PhotometricParameters, products: Products, rows: np.ndarray, found: Detections, wcs: Wcs
+) -> None:
+    """Set the zeropoint by the best method there is."""
+    if product.catalogue is not None and _by_catalogue(product, products, rows, found, wcs):
+        return
+    if product.standard is not None and product.standard.method == "catalogue":
+        _by_standard(product)
+    elif product.reference is not None and _by_reference(product, products, rows, found, wcs):
+        return
+    else:
+        product.method, product.zeropoint = "none", product.parameters.nominal
+        product.note("nothing tells its zeropoint: the nominal one is arbitrary, and relative ones are tied to it")
+        product.flag(QualityFlag.PHOTOMETRY_NOT_CALIBRATED)
+
+
+def _by_catalogue(
+    product: PhotometricParameters, products: Products, rows: np.ndarray, found: Detections, wcs: Wcs
+) -> bool:
+    reduced, band = product.reduced, product.reduced.filter.band
+    shape = (reduced.naxis2, reduced.naxis1)
+    stars = reference_stars(products, product.catalogue, wcs, shape, 0.0, epoch_of(reduced.mjd_obs))
+    stars = stars[np.isfinite(stars[f"mag_{band}"])]
+    radius = max(product.parameters.radius, 3 * (product.astrometry.rms_sky or 0.0))
+    i, j = matched(wcs, found, stars["ra"], stars["dec"], radius)
+    error = np.nan_to_num(stars[f"mag_{band}_error"][j], nan=0.02)
+    result = _fitted(product, rows, i, stars[f"mag_{band}"][j], error)
+    if result is None:
+        product.note(f"no unsaturated star of {product.catalogue} with a {band} magnitude was found on it")
+        return False
+    product.method = "catalogue"
+    return True
+
+
+def _by_standard(product: PhotometricParameters) -> None:
+    standard = product.standard
+    extra = 0.0
+    if product.airmass is not None and standard.airmass is not None:
+        extra = product.extinction * (product.airmass - standard.airmass)
+    product.method, product.zeropoint, product.error = "standard", standard.zeropoint - extra, standard.error
+    product.note(f"zeropoint of the standard field of the night, with {extra:+.3f} mag of extinction between air masses")
+
+
+def _by_reference(
+    product: PhotometricParameters, products: Products, rows: np.ndarray, found: Detections, wcs: Wcs
+) -> bool:
+    reference = product.reference
+    stars = products.table(reference)
+    good = (stars["rate"] > 0) & (stars["flags"] == 0) & (stars["rate"] > 10 * stars["rate_error"])
+    stars = stars[good]
+    i, j = matched(wcs, found, stars["ra"], stars["dec"], product.parameters.radius)
+    magnitude = reference.zeropoint - 2.5 * np.log10(stars["rate"][j])
+    error = MAG_PER_RELATIVE * stars["rate_error"][j] / stars["rate"][j]
+    if _fitted(product, rows, i, magnitude, error) is None:
+        product.note(f"it has no star in common with {reference}")
+        return False
+    product.method = "relative"
+    if reference.method == "none":
+        product.flag(QualityFlag.PHOTOMETRY_NOT_CALIBRATED)
+    return True
+
+
+def _fitted(
+    product: PhotometricParameters, rows: np.ndarray, i: np.ndarray, magnitude: np.ndarray, error: np.ndarray
+) -> Zeropoint | None:
+    good = (rows["flags"][i] == 0) & (rows["rate"][i] > 0)
+    i, magnitude, error = i[good], magnitude[good], error[good]
+    result = zeropoint(rows["rate"][i], rows["rate_error"][i], magnitude, error, threshold=product.parameters.sigma_clip)
+    if not result.count:
+        return None
+    rows["magnitude"][i], rows["magnitude_error"][i] = magnitude, error
+    rows["residual"][i], rows["used"][i] = result.residuals, result.used
+    product.zeropoint, product.error, product.n_stars = result.value, result.error, result.count
+    product.scatter = result.scatter if np.isfinite(result.scatter) else None
+    return result

@@ -1,0 +1,188 @@
+"""What users ask for, in their own words (object, filter, night, chip), as wanted products."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from awe.errors import BadRequest, MissingInput, NotFound
+from awe.kernels.wcs import Wcs, separation, tan
+from awe.model.catalogue import AssociateList, SourceList
+from awe.model.coadd import Coadd, RegriddedFrame
+from awe.model.frame import Calibration
+from awe.model.instrument import Filter, Instrument
+from awe.model.lineage import Wanted, inputs
+from awe.model.night import night_bounds
+from awe.model.observation import GridTarget
+from awe.model.persistent import Persistent
+from awe.model.queries import select_named
+from awe.model.raw import RawFrame, RawScienceFrame
+from awe.model.science import ReducedFrame
+from awe.processing.tasks import task_for
+
+MARGIN = 16
+"""Pixels around the frames on a grid target made for them."""
+LARGEST_GRID = 40_000
+
+
+def targets(session: Session, cls: Any, **named: Any) -> list[Wanted]:
+    """Return the products of a class that a selection of raw frames gives.
+
+    `named` are attributes of raw frames (object, filter, chip, instrument, night) as `select` takes them, or
+    `frame` (an object number) for products of one frame, or `source_lists` (numbers) for an associate list.
+    """
+    task_for(cls)
+    named = {name: value for name, value in named.items() if value is not None}
+    if "source_lists" in named:
+        return [Wanted(AssociateList, {"source_lists": [_by_id(session, SourceList, n) for n in named["source_lists"]]})]
+    if "frame" in named:
+        return [_of_frame(session, cls, named["frame"])]
+    if cls is AssociateList:
+        return _associate_lists(session, named)
+    if cls in (Coadd, RegriddedFrame) or (cls is SourceList):
+        return _on_grids(session, cls, named)
+    if issubclass(cls, Calibration):
+        return _calibrations(session, cls, named)
+    return [_along(cls, raw) for raw in _raws(session, RawScienceFrame, named)]
+
+
+def _by_id(session: Session, cls: Any, number: int) -> Any:
+    found = session.get(Persistent, number)
+    if not isinstance(found, cls):
+        is_now = f"it is a {type(found).__name__}" if found is not None else "there is no such object"
+        raise NotFound(f"no {cls.__name__} {number}: {is_now}")
+    return found
+
+
+def _raws(session: Session, cls: Any, named: dict[str, Any]) -> list[Any]:
+    query = select_named(cls, **named) & (cls.is_valid > 0)
+    found = list(session.scalars(query.statement.order_by(cls.date_obs)).unique())
+    if not found:
+        words = ", ".join(f"{n} {v}" for n, v in named.items()) or "at all"
+        total = len(list(session.scalars(select(cls.object_id).limit(1))))
+        hint = "look with `awe find RawFrame`" if total else "ingest some with `awe ingest`"
+        raise NotFound(f"no valid {cls.__name__} with {words}: {hint}")
+    return found
+
+
+def _along(cls: Any, raw: Any) -> Wanted:
+    """Return the product of one exposure: through its key, down to the raw frame."""
+    return Wanted(cls, {name: _key_part(cls, name, raw) for name in cls.__key__})
+
+
+def _key_part(cls: Any, name: str, raw: Any) -> Any:
+    source: Any = inputs(cls)[name].source if name in inputs(cls) else None
+    if source is None:
+        raise BadRequest(f"{cls.__name__} can't be asked for by its raw frames: give its {', '.join(cls.__key__)}")
+    if isinstance(raw, source):
+        return raw
+    if issubclass(source, Calibration):
+        return _calibration_of(source, raw)
+    return _along(source, raw)
+
+
+def _calibration_of(cls: Any, raw: Any) -> Wanted:
+    start, end = night_bounds(raw.night, raw.instrument.telescope.longitude)
+    values = {"chip": raw.chip, "filter": raw.filter, "valid_from": start, "valid_to": end}
+    return Wanted(cls, {name: values[name] for name in cls.__key__})
+
+
+def _calibrations(session: Session, cls: Any, named: dict[str, Any]) -> list[Wanted]:
+    """Return one calibration for each chip (and filter) and night of the raw frames that it is made of."""
+    sources = [d.source for d in inputs(cls).values() if d.many] or [RawScienceFrame]
+    found = {}
+    for raw in _raws(session, sources[0], named):
+        wanted = _calibration_of(cls, raw)
+        found[tuple(str(v) for v in wanted.key.values())] = wanted
+    return list(found.values())
+
+
+def _of_frame(session: Session, cls: Any, number: int) -> Wanted:
+    frame = _by_id(session, Persistent, number)
+    for name in cls.__key__:
+        if name in inputs(cls) and isinstance(frame, inputs(cls)[name].source) and len(cls.__key__) == 1:
+            return Wanted(cls, {name: frame})
+    if isinstance(frame, RawFrame):
+        return _along(cls, frame)
+    raise BadRequest(f"a {cls.__name__} is not made of {frame}: its key is {', '.join(cls.__key__)}")
+
+
+def _associate_lists(session: Session, named: dict[str, Any]) -> list[Wanted]:
+    """Return, for each target, the association of the source lists of its coadds in all filters."""
+    lists: dict[str, list[Wanted]] = {}
+    for wanted in _on_grids(session, SourceList, named):
+        grid = wanted.key["frame"].key["grid_target"]
+        lists.setdefault(grid.name, []).append(wanted)
+    return [Wanted(AssociateList, {"source_lists": members}) for members in lists.values()]
+
+
+def _on_grids(session: Session, cls: Any, named: dict[str, Any]) -> list[Wanted]:
+    """Return what is asked for of each target and filter that the raw frames belong to."""
+    grid_name = named.pop("grid", None)
+    raws = _raws(session, RawScienceFrame, named)
+    groups: dict[tuple[int, str], list[Any]] = {}
+    for raw in raws:
+        groups.setdefault((raw.instrument_id, raw.object), []).append(raw)
+    found = []
+    for members in groups.values():
+        grid = _grid(session, members, grid_name)
+        filters: dict[int, Filter] = {raw.filter.object_id: raw.filter for raw in members if raw.filter is not None}
+        if cls is RegriddedFrame:
+            found += [Wanted(cls, {"reduced": Wanted(ReducedFrame, {"raw": r}), "grid_target": grid}) for r in members]
+            continue
+        coadds = [Wanted(Coadd, {"grid_target": grid, "filter": f}) for f in filters.values()]
+        found += [Wanted(SourceList, {"frame": c}) for c in coadds] if cls is SourceList else coadds
+    return found
+
+
+def _grid(session: Session, raws: Sequence[Any], name: str | None) -> GridTarget:
+    """Return the grid target of a target, existing or new: as fine as the frames, and large enough for all."""
+    if name is not None:
+        known = session.scalars(select(GridTarget).where(GridTarget.name == name)).unique().first()
+        if known is None:
+            raise NotFound(f"no grid target {name!r}")
+        return known
+    own = raws[0].object or "unnamed"
+    instrument: Instrument = raws[0].instrument
+    label = f"{own} {instrument.name}"
+    known = session.scalars(select(GridTarget).where(GridTarget.name == label)).unique().first()
+    return known if known is not None else new_grid(label, raws)
+
+
+def new_grid(name: str, raws: Sequence[Any]) -> GridTarget:
+    """Return a grid target, not yet stored, that holds all of some raw frames; TAN, north up, east left."""
+    placed = [raw for raw in raws if raw.footprint]
+    if not placed:
+        raise MissingInput(f"none of the {len(raws)} frames of {name} has a place on the sky: no grid can be laid out")
+    scale = round(float(np.median([raw.pixel_scale for raw in placed])), 3)
+    corners = np.concatenate([np.array(raw.footprint) for raw in placed])
+    ra, dec = _middle(corners)
+    away = separation(ra, dec, corners[:, 0], corners[:, 1])
+    if away.max() > 20:
+        raise BadRequest(f"the frames of {name} are spread over {2 * away.max():.0f} deg: make grid targets of your own")
+    plane = tan(ra, dec, scale, 1, 1)
+    x, y = plane.to_pixel(corners[:, 0], corners[:, 1])
+    nx, ny = (int(np.ceil(2 * np.abs(v).max())) + 2 * MARGIN for v in (x, y))
+    if max(nx, ny) > LARGEST_GRID:
+        raise BadRequest(f"a grid for {name} would be {nx} x {ny} pixels: more than {LARGEST_GRID}; use several")
+    wcs = tan(ra, dec, scale, nx, ny)
+    return grid_target(name, raws[0].object, wcs, nx, ny, scale)
+
+
+def grid_target(name: str, target: str, wcs: Wcs, nx: int, ny: int, scale: float) -> GridTarget:
+    """Return a grid target, not yet stored."""
+    ra, dec = wcs.centre(nx, ny)
+    return GridTarget(
+        name=name, object=target, ra=ra, dec=dec, pixel_scale=scale, naxis1=nx, naxis2=ny, wcs=wcs.cards
+    )
+
+
+def _middle(corners: np.ndarray) -> tuple[float, float]:
+    """Return the centre of the box of sky positions, to 0.1 arcsec; it may lie over RA 0."""
+    ra0 = corners[0, 0]
+    turn = (corners[:, 0] - ra0 + 180) % 360 - 180
+    ra = (ra0 + (turn.min() + turn.max()) / 2) % 360
+    dec = (corners[:, 1].min() + corners[:, 1].max()) / 2
+    return round(float(ra), 5), round(float(dec), 5)

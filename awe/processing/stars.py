@@ -1,0 +1,105 @@
+"""Stars of one reduced frame: detected, measured, and matched to stars of known position."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from awe.kernels.astrometry import proper_motion
+from awe.kernels.detection import detect, stars
+from awe.kernels.matching import match_sky
+from awe.kernels.wcs import Wcs, separation
+from awe.processing.products import Products
+
+YEAR = 365.25
+MJD_2000 = 51544.5
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Sources of a frame and its seeing."""
+
+    rows: np.ndarray
+    """Structured array as `awe.kernels.detection.detect` returns."""
+    seeing: float
+    """FWHM of stars, pixel; NaN if there are none."""
+
+    @property
+    def x(self) -> np.ndarray:
+        """Windowed positions, pixel."""
+        return np.asarray(self.rows["XWIN_IMAGE"])
+
+    @property
+    def y(self) -> np.ndarray:
+        """Windowed positions, pixel."""
+        return np.asarray(self.rows["YWIN_IMAGE"])
+
+    @property
+    def position_error(self) -> np.ndarray:
+        """Standard deviation of a coordinate, pixel; at least 0.003, for what no noise model tells."""
+        error = np.hypot(self.rows["ERRXWIN_IMAGE"], self.rows["ERRYWIN_IMAGE"]) / np.sqrt(2)
+        return np.maximum(np.nan_to_num(error, nan=1.0), 3e-3)
+
+
+def detections(product: Any, products: Products, threshold: float, aperture: float = 10.0) -> Detections:
+    """Detect the sources of `product.reduced`, with its weight and background; `aperture` is a diameter in pixels."""
+    reduced = product.reduced
+    rows = detect(
+        products.plane(reduced, "IMAGE"),
+        products.plane(product.weight, "WEIGHT"),
+        products.plane(product.weight, "FLAGS"),
+        background=products.plane(product.background, "IMAGE"),
+        threshold=threshold,
+        gain=reduced.gain,
+        apertures=(aperture,),
+    )
+    return Detections(rows, stars(rows).seeing)
+
+
+def epoch_of(mjd: float) -> float:
+    """Return the Julian year of a modified Julian date."""
+    return 2000.0 + (mjd - MJD_2000) / YEAR
+
+
+def reference_stars(
+    products: Products, catalogue: Any, wcs: Wcs, shape: tuple[int, int], margin: float, epoch: float
+) -> np.ndarray:
+    """Return the catalogue stars on an image, moved to an epoch.
+
+    Parameters
+    ----------
+    wcs, shape
+        Of the image; (ny, nx).
+    margin : float, arcsec
+        How far around the image to take stars too.
+    epoch : float, Julian year
+
+    Returns
+    -------
+    structured array
+        The columns of the catalogue; ra, dec (deg) at the epoch.
+    """
+    table = products.table(catalogue)
+    ra0, dec0 = wcs.centre(shape[1], shape[0])
+    corners = wcs.footprint(shape[1], shape[0])
+    reach = float(separation(ra0, dec0, corners[:, 0], corners[:, 1]).max()) + margin / 3600
+    near = table[separation(ra0, dec0, table["ra"], table["dec"]) < reach].copy()
+    if len(near):
+        near["ra"], near["dec"] = _moved(near, epoch)
+    return near
+
+
+def _moved(rows: np.ndarray, epoch: float) -> tuple[np.ndarray, np.ndarray]:
+    ra, dec = rows["ra"].copy(), rows["dec"].copy()
+    for start in np.unique(rows["epoch"][np.isfinite(rows["epoch"])]):
+        of_epoch = rows["epoch"] == start
+        columns = (rows[name][of_epoch] for name in ("ra", "dec", "pmra", "pmdec"))
+        ra[of_epoch], dec[of_epoch] = proper_motion(*columns, float(start), epoch)
+    return ra, dec
+
+
+def matched(wcs: Wcs, found: Detections, ra: np.ndarray, dec: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of detections and of catalogue stars that lie within `radius` (arcsec) of each other."""
+    own_ra, own_dec = wcs.to_sky(found.x, found.y)
+    i, j, _ = match_sky(own_ra, own_dec, ra, dec, radius)
+    return i, j

@@ -1,0 +1,76 @@
+"""The web application: pages over the database, pictures over the data servers."""
+
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import Engine, event
+
+from awe import __version__
+from awe.config import Settings
+from awe.database import open_checked
+from awe.model.persistent import utc_now
+from awe.services import formatting, wording
+from awe.services.addresses import changed
+from awe.services.failures import answer_errors
+from awe.services.groups import grouped_classes
+from awe.services.object_number import ObjectNumber
+from awe.services.pages import BLUEPRINTS
+from awe.services.parts import Parts
+from awe.services.picture_shelf import PictureShelf
+from awe.services.security import refuse_control_characters, secure
+from awe.services.sessions import close_sessions
+from awe.store import Store
+
+PICTURE_SHARE = 0.2
+"""Part of the cache that finished pictures may take."""
+
+
+def create_app(settings: Settings, engine: Engine | None = None, store: Store | None = None) -> Flask:
+    """Return the application; it only reads the database and the data servers.
+
+    `engine` and `store` are opened from the settings unless they are given.
+    """
+    app = Flask("awe.services")
+    app.url_map.strict_slashes = False
+    app.url_map.converters["number"] = ObjectNumber
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.config["MAX_CONTENT_LENGTH"] = 1 << 20
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    cache_bytes = int(settings.cache_gigabytes * 1e9)
+    app.extensions["awe"] = Parts(
+        settings,
+        engine or _reading_engine(settings.database),
+        store or Store(settings.data_server, settings.cache_folder, int(cache_bytes * (1 - PICTURE_SHARE))),
+        PictureShelf(settings.cache_folder / "pictures", int(cache_bytes * PICTURE_SHARE)),
+    )
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    _teach_templates(app)
+    refuse_control_characters(app)
+    secure(app)
+    answer_errors(app)
+    close_sessions(app)
+    return app
+
+
+def _reading_engine(address: str) -> Engine:
+    """Return an engine whose connections can't write."""
+    engine = open_checked(address)
+    if engine.dialect.name != "sqlite":
+        return engine.execution_options(postgresql_readonly=True)
+
+    @event.listens_for(engine, "connect")
+    def _forbid_writing(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA query_only = ON")
+
+    engine.dispose()  # the connections that checked the schema can write
+    return engine
+
+
+def _teach_templates(app: Flask) -> None:
+    for name in ("shown", "uncertainty", "bytes_shown", "unit_shown", "sexagesimal", "plural"):
+        app.jinja_env.filters[name] = getattr(formatting, name)
+    app.jinja_env.filters["ago"] = lambda moment: formatting.ago(moment, utc_now())
+    app.jinja_env.globals |= {"changed": changed, "version": __version__, "menu": grouped_classes}
+    for words in (wording.machine_path, wording.clear_boxes, wording.flag_names, wording.branch_words):
+        app.jinja_env.globals[words.__name__] = words

@@ -1,0 +1,279 @@
+"""Everything that is known of one object: values, inputs, users, how it was made, whether it is stale."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from awe.errors import AweError, NotFound
+from awe.model.frame import FileBacked, Frame
+from awe.model.lineage import inputs
+from awe.model.persistent import Job, Persistent, Process, QualityFlag, Validity, persistent_class
+from awe.processing.staleness import why_stale
+from awe.services.declared import Field, fields_of, plain
+from awe.services.lineage_graph import all_edges
+from awe.services.summaries import Summary, summaries
+
+SHOWN_USERS = 20
+"""Users of an object that are listed for each class and role; the table of the class has them all."""
+
+LOOKED_AT = 30
+"""Ancestors up to which the page of an object says at once whether it is stale: each costs some milliseconds."""
+
+_COORDINATES = ("crval", "crpix", "cd1_", "cd2_", "wcs", "footprint")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A field of the object with its value, and its error if another field holds that."""
+
+    field: Field
+    value: Any
+    error: Any = None
+
+
+@dataclass(frozen=True)
+class Member:
+    """An object in a role, and what became of it there."""
+
+    summary: Summary
+    used: bool = True
+    weight: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Role:
+    """The objects in one role, of which `total` may be more than are listed."""
+
+    name: str
+    doc: str
+    many: bool
+    members: list[Member]
+    total: int
+    class_name: str = ""
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether members carry weights or reasons."""
+        return any(m.weight is not None or m.reason or not m.used for m in self.members)
+
+
+@dataclass(frozen=True)
+class ObjectView:
+    """One object as its page shows it."""
+
+    summary: Summary
+    cls: type[Persistent]
+    judgement: str
+    flags: list[str]
+    values: dict[str, list[Value]]
+    links: list[tuple[Field, Summary]]
+    inputs: list[Role]
+    users: list[Role]
+    remark: str | None
+    reason_invalid: str | None
+    process: Process | None
+    job: Job | None
+    stale: list[str] | None
+    """Why it is stale, one sentence each; None if it is not made from anything, or if that takes long to find out."""
+    is_long_story: bool = False
+    """It has so many ancestors that whether it is stale is told by a page of its own."""
+    filename: str | None = None
+    linking: list[tuple[str, str]] = field(default_factory=list)
+    """(class, link) of tables whose rows may link to the object."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the view as JSON holds it."""
+        return {
+            **self.summary.as_json(),
+            "judgement": self.judgement,
+            "flags": self.flags,
+            "values": {v.field.name: _json_value(v) for group in self.values.values() for v in group},
+            "links": {f.name: s.as_json() for f, s in self.links},
+            "inputs": {role.name: _json_role(role) for role in self.inputs},
+            "users": [{"class": role.class_name, "role": role.name, **_json_role(role)} for role in self.users],
+            "remark": self.remark,
+            "process": str(self.process) if self.process else None,
+            "job": self.job.job_id if self.job else None,
+            "stale": self.stale,
+            "why": f"/object/{self.summary.object_id}/why.json" if self.is_long_story else None,
+        }
+
+
+def view_object(session: Session, object_id: int) -> ObjectView:
+    """Return all that is known of an object; raise NotFound if there is none of this number."""
+    thing = find_object(session, object_id)
+    cls = type(thing)
+    linked, roles = _links(thing), _members(session, thing)
+    ids = [object_id, *linked.values(), *(m["input_id"] for rows in roles.values() for m in rows)]
+    known = summaries(session, ids)
+    is_long = bool(inputs(cls)) and _has_many_ancestors(session, object_id)
+    return ObjectView(
+        summary=known[object_id],
+        cls=cls,
+        judgement=Validity(thing.is_valid).name.lower(),
+        flags=[str(f.name).replace("_", " ").lower() for f in QualityFlag(thing.quality_flags)],
+        values=_grouped(thing),
+        links=[(f, known[linked[f.name]]) for f in fields_of(cls) if f.name in linked and linked[f.name] in known],
+        inputs=[_role(cls, name, rows, known) for name, rows in roles.items()],
+        users=_users(session, object_id),
+        remark=thing.remark,
+        reason_invalid=thing.judgement,
+        process=thing.process,
+        job=thing.job,
+        stale=stale_sentences(session, thing) if inputs(cls) and not is_long else None,
+        is_long_story=is_long,
+        filename=getattr(thing, "filename", None),
+        linking=[] if inputs(cls) or isinstance(thing, Frame) else _linking(cls),
+    )
+
+
+def find_object(session: Session, object_id: int) -> Persistent:
+    """Return an object by its number; raise NotFound if there is none."""
+    name = None
+    if object_id < 2**63:
+        name = session.scalar(select(Persistent.__table__.c.class_name).where(Persistent.__table__.c.object_id == object_id))
+    found = session.get(persistent_class(name), object_id) if name else None
+    if found is None:
+        raise NotFound(f"no object {object_id}")
+    return found
+
+
+def _links(thing: Persistent) -> dict[str, int]:
+    """Return {name: id} of the objects that describe this one."""
+    fields = (f for f in fields_of(type(thing)) if f.role == "link")
+    ids = {f.name: getattr(thing, f.column) for f in fields}
+    return {name: i for name, i in ids.items() if i is not None}
+
+
+def _members(session: Session, thing: Any) -> dict[str, list[dict[str, Any]]]:
+    """Return {role: rows} of the inputs, without loading them."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, declared in inputs(type(thing)).items():
+        if declared.many:
+            assert declared.members is not None
+            rows = declared.members.__table__.c  # type: ignore[attr-defined]
+            query = select(rows.input_id, rows.used, rows.weight, rows.reason).where(rows.product_id == thing.object_id)
+            found[name] = [dict(r._mapping) for r in session.execute(query.order_by(rows.position))]
+        else:
+            single = getattr(thing, f"{name}_id")
+            found[name] = [] if single is None else [{"input_id": single}]
+    return found
+
+
+def _role(cls: type[Persistent], name: str, rows: list[dict[str, Any]], known: dict[int, Summary]) -> Role:
+    declared = inputs(cls)[name]
+    members = [
+        Member(known[r["input_id"]], r.get("used", True), r.get("weight"), r.get("reason"))
+        for r in rows
+        if r["input_id"] in known
+    ]
+    return Role(name, declared.doc, declared.many, members, len(rows), declared.source.__name__)
+
+
+def _users(session: Session, object_id: int) -> list[Role]:
+    """Return what was made from an object, by class and role: the newest of each, and how many there are."""
+    graph, table = all_edges().c, Persistent.__table__.c
+    own = (table.class_name, graph.role)
+    ranked = (
+        select(
+            graph.product_id,
+            *own,
+            func.row_number().over(partition_by=own, order_by=graph.product_id.desc()).label("rank"),
+            func.count().over(partition_by=own).label("total"),
+        )
+        .join(Persistent.__table__, table.object_id == graph.product_id)
+        .where(graph.input_id == object_id)
+        .subquery()
+    )
+    rows = session.execute(select(ranked).where(ranked.c.rank <= SHOWN_USERS).order_by(ranked.c.product_id.desc())).all()
+    known = summaries(session, (r.product_id for r in rows))
+    found: dict[tuple[str, str], Role] = {}
+    for row in rows:
+        declared = inputs(persistent_class(row.class_name))[row.role]
+        key = (row.class_name, row.role)
+        role = found.setdefault(key, Role(row.role, declared.doc, declared.many, [], row.total, row.class_name))
+        role.members.append(Member(known[row.product_id]))
+    return sorted(found.values(), key=lambda r: (r.class_name, r.name))
+
+
+def _has_many_ancestors(session: Session, object_id: int) -> bool:
+    """Return whether an object has more ancestors than its page looks at; stops as soon as it is known."""
+    graph = all_edges().c
+    found: set[int] = set()
+    level = {object_id}
+    while level and len(found) <= LOOKED_AT:
+        level = set(session.scalars(select(graph.input_id).where(graph.product_id.in_(level)))) - found
+        found |= level
+    return len(found) > LOOKED_AT
+
+
+def stale_sentences(session: Session, thing: Persistent) -> list[str]:
+    """Return why an object is stale, one sentence each; empty if it is up to date."""
+    try:
+        return why_stale(session, thing)
+    except AweError as error:  # that it can't be judged is an answer, too
+        return [str(error)]
+
+
+def _linking(cls: type[Persistent]) -> list[tuple[str, str]]:
+    """Return the tables that declare a link to a class."""
+    from awe.services.groups import classes_in_order  # noqa: PLC0415
+
+    return [
+        (other.__name__, f.name)
+        for other in classes_in_order()
+        for f in fields_of(other)
+        if f.role == "link" and f.owner is other and f.target is cls
+    ]
+
+
+def _grouped(thing: Any) -> dict[str, list[Value]]:
+    """Return the values under headings; those that were not set are left out."""
+    scalars = [f for f in fields_of(type(thing)) if f.kind not in ("link", "list") and f.name != "judgement"]
+    read = {f.name: getattr(thing, f.name) for f in scalars}
+    errors = _errors(scalars)
+    groups: dict[str, list[Value]] = {h: [] for h in ("Measured", "Exposure", "Parameters", "Coordinates", "File", "Object")}
+    for f in scalars:
+        if f.name in errors.values() or f.name in ("remark", "is_valid", "quality_flags"):
+            continue
+        if read[f.name] is not None and read[f.name] != "":
+            error = read.get(errors.get(f.name, ""))
+            groups.setdefault(_heading(f), []).append(Value(f, read[f.name], error))
+    return {heading: values for heading, values in groups.items() if values}
+
+
+def _heading(declared: Field) -> str:
+    if declared.role in ("measured", "parameter"):
+        return {"measured": "Measured", "parameter": "Parameters"}[declared.role]
+    if declared.owner is Persistent or declared.name == "object_id":
+        return "Object"
+    if declared.name in FileBacked.__annotations__ or declared.name == "hdu":
+        return "File"
+    if declared.name.startswith(_COORDINATES):
+        return "Coordinates"
+    return "Exposure" if declared.owner is Frame else declared.owner.__name__
+
+
+def _errors(fields: Iterable[Field]) -> dict[str, str]:
+    """Return {value: field with its error}: `x_error` belongs to x, `error` to what is measured before it."""
+    names = {f.name for f in fields}
+    found = {n.removesuffix("_error"): n for n in names if n.endswith("_error") and n.removesuffix("_error") in names}
+    measured = [f for f in fields if f.role == "measured"]
+    for before, after in zip(measured, measured[1:], strict=False):
+        if after.name == "error" and after.unit == before.unit:
+            found[before.name] = "error"
+    return found
+
+
+def _json_value(value: Value) -> dict[str, Any]:
+    error = {} if value.error is None else {"error": plain(value.error)}
+    return {"value": plain(value.value), **error, "unit": value.field.unit, "doc": value.field.doc}
+
+
+def _json_role(role: Role) -> dict[str, Any]:
+    members = [m.summary.as_json() | {"used": m.used, "weight": m.weight, "reason": m.reason} for m in role.members]
+    return {"doc": role.doc, "total": role.total, "objects": members}

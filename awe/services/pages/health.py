@@ -1,0 +1,39 @@
+"""Whether the parts of the system answer, for whoever watches over it."""
+
+from flask import Blueprint, Response, current_app, jsonify
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from awe import __version__
+from awe.errors import AweError
+from awe.services.parts import parts
+from awe.services.sessions import session
+
+health = Blueprint("health", __name__)
+
+
+@health.get("/healthz")
+def show() -> Response:
+    """Answer 200 if database and data server do, else 503, and say which does not."""
+    state = {"database": _database(), "data_server": _data_server()}
+    well = all(answer == "ok" for answer in state.values())
+    response = jsonify({"status": "ok" if well else "degraded", "version": __version__} | state)
+    response.status_code = 200 if well else 503
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _database() -> str:
+    try:
+        session().execute(text("select 1"))
+    except DBAPIError as error:
+        return type(error.orig).__name__
+    return "ok"
+
+
+def _data_server() -> str:
+    try:
+        parts(current_app).store.status()
+    except AweError as error:
+        return str(error)
+    return "ok"

@@ -1,0 +1,31 @@
+"""Small pieces of text and address that the templates ask for."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from flask import request
+
+from awe.model.persistent import QualityFlag
+from awe.services.formatting import plural
+from awe.services.lineage_tree import Node
+
+
+def machine_path() -> str:
+    """Return the path of the JSON form of this page."""
+    return "/index.json" if request.path == "/" else f"{request.path.rstrip('/')}.json"
+
+
+def clear_boxes(given: Mapping[str, str], box: str) -> dict[str, None]:
+    """Return the parameters of the boxes above the columns, to be removed from an address."""
+    return {name: None for name in given if name.startswith(box)}
+
+
+def flag_names(flags: int) -> str:
+    """Return the names of the quality flags in a number."""
+    return ", ".join(str(f.name).replace("_", " ").lower() for f in QualityFlag(flags))
+
+
+def branch_words(node: Node) -> str:
+    """Return what lies below a node, in words: `3 RegriddedFrames, BiasFrame`."""
+    counts = Counter(child.summary.class_name for branch in node.branches for child in branch.nodes)
+    return ", ".join(name if count == 1 else plural(count, name) for name, count in counts.items())
