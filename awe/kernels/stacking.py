@@ -63,7 +63,13 @@ def stack_rows(planes, starts, boxes, there, rows, columns, method, threshold, a
                 at = place[i] + x
                 seen |= flags[at]
                 if 0 < weight[at] < np.inf and np.isfinite(image[at]):
-                    value[n], inverse[n], bits[n], source[n], used[n] = image[at], weight[at], flags[at], number[i], True
+                    value[n], inverse[n], bits[n], source[n], used[n] = (
+                        image[at],
+                        weight[at],
+                        flags[at],
+                        number[i],
+                        True,
+                    )
                     n += 1
             result, certainty = 0.0, 0.0
             if n:

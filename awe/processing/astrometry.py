@@ -22,6 +22,7 @@ STARS = np.dtype(
         ("reference", "i4"),
         ("used", "i2"),
         ("flags", "i4"),
+        ("clean", "i2"),
     ]
 )
 """Rows of the file: detections, with the residuals (pixel) and row of those that were matched (else -1)."""
@@ -36,6 +37,8 @@ class Known:
     error: np.ndarray
     """Standard deviation of a coordinate, arcsec."""
     magnitude: np.ndarray
+    clean: np.ndarray
+    """False for blended, saturated or extended ones."""
     what: str
 
 
@@ -48,7 +51,8 @@ def make_astrometric_parameters(product: AstrometricParameters, products: Produc
     known = _known(product, products, prior)
     product.epoch = epoch_of(reduced.mjd_obs)
     fit, pairs = _solved(product, found, known, prior)
-    _describe(product, found, fit, pairs, prior)
+    _describe(product, found, fit, pairs[0][fit.used] if fit.count else pairs[0], prior)
+    _describe_bright(product, found, known, fit, pairs)
     products.write_table(product, _table(found, fit, pairs), "STARS")
 
 
@@ -69,12 +73,13 @@ def _known(product: AstrometricParameters, products: Products, prior: Wcs) -> Kn
         shape = (reduced.naxis2, reduced.naxis1)
         rows = reference_stars(products, product.catalogue, prior, shape, p.maximum_offset, epoch_of(reduced.mjd_obs))
         error = np.nan_to_num(np.hypot(rows["ra_error"], rows["dec_error"]) / np.sqrt(2), nan=100.0) / 1000
-        return Known(rows["ra"], rows["dec"], np.maximum(error, 1e-3), _brightness(rows), str(product.catalogue))
+        return Known(rows["ra"], rows["dec"], np.maximum(error, 1e-3), _brightness(rows), rows["ra"] > -1, str(product.catalogue))
     if product.reference is not None:
         rows = products.table(product.reference)
         scale = product.reference.pixel_scale or prior.scale
         magnitude = -2.5 * np.log10(np.maximum(rows["flux"], 1e-3))
-        return Known(rows["ra"], rows["dec"], rows["error"] * scale, magnitude, f"{product.reference}")
+        clean = rows["clean"] > 0
+        return Known(rows["ra"], rows["dec"], rows["error"] * scale, magnitude, clean, f"{product.reference}")
     return None
 
 
@@ -111,13 +116,12 @@ def _solved(
     )
     if first is None:
         return _unsolved(product, prior, f"its stars were not recognised among those of {known.what}")
-    degree = min(p.degree, 1) if relative else p.degree
     wcs, pairs, fit = first.wcs, (first.detections, first.references), None
     for _ in range(3):
         i, j = pairs
         fit = fit_wcs(
             *(found.x[i], found.y[i], found.position_error[i], known.ra[j], known.dec[j], known.error[j], wcs),
-            degree=degree,
+            degree=p.degree,
             threshold=p.sigma_clip,
         )
         wcs = fit.wcs
@@ -139,27 +143,39 @@ def _unsolved(product: AstrometricParameters, prior: Wcs, reason: str) -> tuple[
     return _kept(prior), _NONE
 
 
-def _describe(product: AstrometricParameters, found: Detections, fit: AstrometricFit, pairs: Pairs, prior: Wcs) -> None:
-    reduced = product.reduced
+def _describe_bright(
+    product: AstrometricParameters, found: Detections, known: Known | None, fit: AstrometricFit, pairs: Pairs
+) -> None:
+    """Set the residuals of bright, single, point-like stars: they are limited by the frame, not by their own noise."""
+    if known is None or not fit.count:
+        return
+    i, j = pairs
+    rows = found.rows[i]
+    bright = fit.used & (rows["FLUX_AUTO"] > BRIGHT * rows["FLUXERR_AUTO"]) & found.clean[i] & known.clean[j]
+    if bright.any():
+        product.rms_bright = float(np.sqrt(np.mean(fit.dx[bright] ** 2 + fit.dy[bright] ** 2) / 2))
+        product.n_bright = int(bright.sum())
+
+
+def _describe(
+    product: AstrometricParameters, found: Detections, fit: AstrometricFit, used: np.ndarray, prior: Wcs
+) -> None:
     wcs = fit.wcs
     product.method, product.degree, product.wcs = fit.kind, fit.degree, wcs.cards
     product.pixel_scale = wcs.scale
     if np.isfinite(found.seeing):
         product.seeing = float(found.seeing * wcs.scale)
     product.n_stars, product.n_rejected = fit.count, fit.rejected
-    if fit.reason and len(pairs[0]):
+    if fit.reason and fit.count:
         product.note(fit.reason)
     if not fit.count:
         return
     product.rms = float(np.sqrt((fit.rms_x**2 + fit.rms_y**2) / 2))
     product.rms_sky, product.sigma_ra, product.sigma_dec = fit.rms_arcsec, fit.error_ra, fit.error_dec
-    bright = fit.used & (found.rows["FLUX_AUTO"] > BRIGHT * found.rows["FLUXERR_AUTO"])[pairs[0]]
-    if bright.any():
-        product.rms_bright = float(np.sqrt(np.mean(fit.dx[bright] ** 2 + fit.dy[bright] ** 2) / 2))
-    middle = ((reduced.naxis1 - 1) / 2, (reduced.naxis2 - 1) / 2)
     base = prior if product.catalogue is not None else Wcs.from_header(product.reference.wcs)
-    x, y = base.to_pixel(*wcs.to_sky(*middle))
-    product.offset_x, product.offset_y = float(middle[0] - x), float(middle[1] - y)
+    own_x, own_y = found.x[used], found.y[used]
+    x, y = base.to_pixel(*wcs.to_sky(own_x, own_y))
+    product.offset_x, product.offset_y = float(np.median(own_x - x)), float(np.median(own_y - y))
     if product.rms > product.parameters.maximum_rms:
         product.flag(QualityFlag.ASTROMETRY_RESIDUALS_LARGE)
         product.note(f"the residuals, {product.rms:.2f} pixel, exceed {product.parameters.maximum_rms:g} pixel")
@@ -171,6 +187,7 @@ def _table(found: Detections, fit: AstrometricFit, pairs: Pairs) -> np.ndarray:
     rows["ra"], rows["dec"] = fit.wcs.to_sky(found.x, found.y)
     rows["error"], rows["fwhm"], rows["flags"] = found.position_error, found.rows["FWHM_IMAGE"], found.rows["FLAGS"]
     rows["flux"], rows["flux_error"] = found.rows["FLUX_AUTO"], found.rows["FLUXERR_AUTO"]
+    rows["clean"] = found.clean
     rows["reference"] = -1
     rows["dx"] = rows["dy"] = np.nan
     i, j = pairs

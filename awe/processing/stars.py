@@ -7,6 +7,7 @@ import numpy as np
 
 from awe.kernels.astrometry import proper_motion
 from awe.kernels.detection import detect, stars
+from awe.kernels.flags import PixelFlag
 from awe.kernels.matching import match_sky
 from awe.kernels.wcs import Wcs, separation
 from awe.processing.products import Products
@@ -33,6 +34,13 @@ class Detections:
     def y(self) -> np.ndarray:
         """Windowed positions, pixel."""
         return np.asarray(self.rows["YWIN_IMAGE"])
+
+    @property
+    def clean(self) -> np.ndarray:
+        """True for unblended, unsaturated, point-like sources without bad pixels."""
+        bad = int(PixelFlag.HOT | PixelFlag.COLD | PixelFlag.SATURATED | PixelFlag.COSMIC | PixelFlag.NO_DATA)
+        rows = self.rows
+        return np.asarray((rows["FLAGS"] == 0) & (rows["IMAFLAGS"] & bad == 0) & (rows["STELLARITY"] > 0.5))
 
     @property
     def position_error(self) -> np.ndarray:

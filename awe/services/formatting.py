@@ -77,7 +77,7 @@ def bytes_shown(count: float) -> str:
 
 def unit_shown(unit: str) -> str:
     """Return a VOUnit as people write it."""
-    names = {"arcsec": "″", "deg": "°", "pixel": "px", "electron/adu": "e⁻/adu", "electron": "e⁻", "adu-2": "adu⁻²"}
+    names = {"pixel": "px", "electron/adu": "e⁻/adu", "electron": "e⁻", "adu-2": "adu⁻²"}
     return names.get(unit, unit)
 
 

@@ -1,13 +1,18 @@
-"""A small map of a lineage: one box for each class, in columns from raw frames to the product."""
+"""A small map of a lineage: a box for each class, in columns from raw frames to science, and who was made from whom."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
+from awe.model.persistent import persistent_class
+from awe.services.groups import classes_in_order, heading_of
 from awe.services.lineage_graph import LineageGraph
 
-BOX = (152, 40)
-GAP = (46, 14)
-MARGIN = 4
+BOX = (200, 36)
+GAP = (80, 10)
+MARGIN = 6
+HEAD = 26
 
 
 @dataclass(frozen=True)
@@ -23,70 +28,77 @@ class Box:
     is_root: bool
 
     @property
-    def left(self) -> tuple[int, int]:
-        """Where the line to its inputs starts."""
-        return self.x, self.y + BOX[1] // 2
+    def middle(self) -> int:
+        """Height of the lines that start or end here."""
+        return self.y + BOX[1] // 2
 
     @property
-    def right(self) -> tuple[int, int]:
-        """Where lines from its products end."""
-        return self.x + BOX[0], self.y + BOX[1] // 2
+    def right(self) -> int:
+        """Where the box ends."""
+        return self.x + BOX[0]
 
 
 @dataclass(frozen=True)
 class LineageMap:
-    """Boxes and the curves between them (SVG path data)."""
+    """Headings of the columns (text, x), boxes, and the curves between them (SVG path data)."""
 
+    headings: list[tuple[str, int]]
     boxes: list[Box]
     curves: list[str]
     width: int
     height: int
+    box_width: int = BOX[0]
+    box_height: int = BOX[1]
 
 
 def draw_map(graph: LineageGraph) -> LineageMap:
-    """Return the map of a graph: inputs left of what was made from them."""
+    """Return the map of a graph: columns in processing order, inputs left of or above what was made from them."""
     classes = {i: s.class_name for i, s in graph.objects.items()}
     counts = Counter(classes.values())
     first = {name: i for i, name in reversed(classes.items())}
-    pairs = {(classes[e.source], classes[e.product]) for e in graph.edges} - {(c, c) for c in counts}
-    columns = _columns(set(counts), pairs)
-    tallest = max(len(names) for names in columns)
+    columns = _columns(counts)
     boxes = {}
-    for x, names in enumerate(columns):
-        top = (tallest - len(names)) * (BOX[1] + GAP[1]) // 2
+    for x, names in enumerate(columns.values()):
         for y, name in enumerate(names):
-            place = MARGIN + x * (BOX[0] + GAP[0]), MARGIN + top + y * (BOX[1] + GAP[1])
+            place = MARGIN + x * (BOX[0] + GAP[0]), HEAD + y * (BOX[1] + GAP[1])
             boxes[name] = Box(name, counts[name], first[name], *place, is_root=name == classes[graph.root])
-    width = 2 * MARGIN + len(columns) * (BOX[0] + GAP[0]) - GAP[0]
-    height = 2 * MARGIN + tallest * (BOX[1] + GAP[1]) - GAP[1]
-    curves = [_curve(boxes[source], boxes[product]) for source, product in sorted(pairs)]
-    return LineageMap(list(boxes.values()), curves, width, height)
+    pairs = reduced({(classes[e.source], classes[e.product]) for e in graph.edges})
+    return LineageMap(
+        [(heading, MARGIN + x * (BOX[0] + GAP[0])) for x, heading in enumerate(columns)],
+        list(boxes.values()),
+        [_curve(boxes[source], boxes[product]) for source, product in sorted(pairs)],
+        2 * MARGIN + len(columns) * (BOX[0] + GAP[0]) - GAP[0] // 3,
+        MARGIN + HEAD + max(map(len, columns.values())) * (BOX[1] + GAP[1]) - GAP[1],
+    )
 
 
-def _columns(names: set[str], pairs: set[tuple[str, str]]) -> list[list[str]]:
-    """Return the classes by column: each right of all its inputs, and as near to its products as that allows."""
-    depth = dict.fromkeys(names, 0)
-    for _ in names:
-        for source, product in pairs:
-            depth[product] = max(depth[product], depth[source] + 1)
-    last = max(depth.values())
-    late = dict.fromkeys(names, last)
-    for _ in names:
-        for source, product in pairs:
-            late[source] = min(late[source], late[product] - 1)
-    place = {n: late[n] if any(n == s for s, _ in pairs) else depth[n] for n in names}
-    return [column for c in range(last + 1) if (column := _ordered(c, place, pairs))]
+def reduced(pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return the pairs (input, product) that no chain of others implies."""
+    direct = {(a, b) for a, b in pairs if a != b}
+    after: dict[str, set[str]] = {}
+    for source, product in direct:
+        after.setdefault(source, set()).add(product)
+
+    @lru_cache(None)
+    def reach(name: str) -> frozenset[str]:
+        return frozenset().union(*({n} | reach(n) for n in after.get(name, ())))
+
+    return {(a, b) for a, b in direct if not any(b in reach(n) for n in after[a] - {b})}
 
 
-def _ordered(column: int, place: dict[str, int], pairs: set[tuple[str, str]]) -> list[str]:
-    """Return the classes of a column, those with many connections in the middle rows."""
-    names = sorted(n for n in place if place[n] == column)
-    degree = Counter(n for pair in pairs for n in pair)
-    ranked = sorted(names, key=lambda n: degree[n])
-    return ranked[::2] + ranked[1::2][::-1]
+def _columns(names: Iterable[str]) -> dict[str, list[str]]:
+    order = [cls.__name__ for cls in classes_in_order()]
+    columns: dict[str, list[str]] = {}
+    for name in sorted(names, key=order.index):
+        columns.setdefault(heading_of(persistent_class(name)), []).append(name)
+    return columns
 
 
 def _curve(source: Box, product: Box) -> str:
-    (x0, y0), (x1, y1) = source.right, product.left
-    bend = max(GAP[0] * 0.6, (x1 - x0) * 0.4)
-    return f"M{x0} {y0}C{x0 + bend:.0f} {y0} {x1 - bend:.0f} {y1} {x1} {y1}"
+    """Return a curve to the next column, or around the right side within a column."""
+    x0, y0, y1 = source.right, source.middle, product.middle
+    if source.x == product.x:
+        bulge = min(GAP[0] - 8, 14 + abs(y1 - y0) * 0.22)
+        return f"M{x0} {y0 + 5}C{x0 + bulge:.0f} {y0 + 5} {x0 + bulge:.0f} {y1 - 5} {x0} {y1 - 5}"
+    bend = (product.x - x0) * 0.5
+    return f"M{x0} {y0}C{x0 + bend:.0f} {y0} {product.x - bend:.0f} {y1} {product.x} {y1}"

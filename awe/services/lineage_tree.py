@@ -9,6 +9,9 @@ from awe.services.summaries import Summary
 LARGEST_TREE = 600
 """Objects that one page unfolds; what lies beyond is reached by the trees of the objects at its end."""
 
+OPEN_LEVELS = 3
+"""Levels that are shown at once; deeper ones open by a click."""
+
 LONG_LIST = 20
 """Lists with more members are shown closed."""
 
@@ -24,6 +27,8 @@ class Node:
     """It is shown in full elsewhere on the page."""
     is_cut: bool = False
     """It has a lineage that this page does not unfold."""
+    is_first: bool = True
+    """It is the first of its list; the others are shown closed."""
 
     @property
     def is_leaf(self) -> bool:
@@ -31,14 +36,19 @@ class Node:
         return not self.branches and not self.is_repeated and not self.is_cut
 
     @property
-    def singles(self) -> list["Branch"]:
-        """The branches with one object."""
-        return [b for b in self.branches if len(b.nodes) == 1]
+    def new(self) -> list["Branch"]:
+        """The branches with objects that are shown here."""
+        return [b for b in self.branches if not b.is_repeated]
 
     @property
-    def lists(self) -> list["Branch"]:
-        """The branches with several."""
-        return [b for b in self.branches if len(b.nodes) > 1]
+    def known(self) -> list["Branch"]:
+        """The branches all of whose objects are shown elsewhere."""
+        return [b for b in self.branches if b.is_repeated]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what lies below is shown at once."""
+        return self.level == 0 or (self.level < OPEN_LEVELS and self.is_first)
 
 
 @dataclass
@@ -53,6 +63,11 @@ class Branch:
     def is_open(self) -> bool:
         """Whether the list is shown at once."""
         return len(self.nodes) <= LONG_LIST
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether all its objects are shown elsewhere."""
+        return all(n.is_repeated for n in self.nodes)
 
     @property
     def is_sheet(self) -> bool:
@@ -85,7 +100,9 @@ def unfold(graph: LineageGraph) -> LineageTree:
             end = graph.far_end(edge)
             child = Node(graph.objects[end], node.level + 1, is_repeated=end in placed)
             key = (edge.role, child.summary.class_name)
-            branches.setdefault(key, Branch(*key)).nodes.append(child)
+            branch = branches.setdefault(key, Branch(*key))
+            child.is_first = not branch.nodes
+            branch.nodes.append(child)
             if not child.is_repeated:
                 placed.add(end)
                 waiting.append(child)

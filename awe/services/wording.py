@@ -27,5 +27,5 @@ def flag_names(flags: int) -> str:
 
 def branch_words(node: Node) -> str:
     """Return what lies below a node, in words: `3 RegriddedFrames, BiasFrame`."""
-    counts = Counter(child.summary.class_name for branch in node.branches for child in branch.nodes)
+    counts = Counter(child.summary.class_name for branch in node.new for child in branch.nodes)
     return ", ".join(name if count == 1 else plural(count, name) for name, count in counts.items())

@@ -20,7 +20,7 @@ from awe.store import Store
 
 objects = Blueprint("objects", __name__)
 
-PICTURE_WIDTH = 640
+PICTURE_WIDTH = 1024
 _LOOKS = ("stretch", "cuts", "invert", "plane")
 
 
@@ -46,6 +46,7 @@ def _shown(view: ObjectView, look: PictureRequest) -> dict[str, Any]:
     return {
         "look": shown | {"width": PICTURE_WIDTH},
         "size": (-(-nx // factor), -(-ny // factor)) if nx and ny else None,
+        "is_tiny": bool(nx) and nx < PICTURE_WIDTH // 2,
         "stretches": [s.value for s in Stretch],
         "cuts": [c.value for c in Cuts],
         "planes": offered_planes(_store(), view.filename) if view.summary.has_picture and view.inputs else [],

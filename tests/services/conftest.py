@@ -1,0 +1,72 @@
+"""The pages over a small database and a real data server, asked by a client without a network."""
+
+import runpy
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event
+
+from awe.config import Settings
+from awe.database import open_engine
+from awe.local import start_data_server
+from awe.model import Base
+from awe.services.app import create_app
+from awe.store import Store
+
+build = runpy.run_path(str(Path(__file__).parents[1] / "web_world.py"))["build"]
+Counter = Callable[[], AbstractContextManager[list[str]]]
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The database and its files; nothing changes them."""
+    folder = tmp_path_factory.mktemp("world")
+    with start_data_server(folder / "files") as server:
+        engine = open_engine(f"sqlite:///{folder}/awe.db")
+        yield build(engine, Store(server.address, folder / "cache"), folder)
+        engine.dispose()
+
+
+@pytest.fixture
+def app(world: Any, tmp_path: Path) -> Flask:
+    """The application, with an empty cache of pictures."""
+    return create_app(Settings(home=tmp_path), world.engine, world.store)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def empty(world: Any, tmp_path: Path) -> Iterator[FlaskClient]:
+    """A client of the pages over an empty database."""
+    engine = open_engine(f"sqlite:///{tmp_path}/empty.db")
+    Base.metadata.create_all(engine)
+    yield create_app(Settings(home=tmp_path), engine, world.store).test_client()
+    engine.dispose()
+
+
+@pytest.fixture
+def statements(world: Any) -> Counter:
+    """A context that collects the SQL statements sent within it."""
+
+    @contextmanager
+    def collect(engine: Engine = world.engine) -> Iterator[list[str]]:
+        sent: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            sent.append(statement)
+
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield sent
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+
+    return collect

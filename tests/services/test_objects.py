@@ -1,0 +1,125 @@
+"""Object pages: values, inputs, users, judgement, header, file, sources."""
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+
+def view(client: FlaskClient, object_id: int) -> dict[str, Any]:
+    answer = client.get(f"/object/{object_id}.json")
+    assert answer.json is not None
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def test_every_object_has_a_page(client: FlaskClient, world: Any) -> None:
+    for object_id in (*world.ids.values(), *world.raws):
+        assert client.get(f"/object/{object_id}").status_code == 200, object_id
+
+
+def test_values_carry_unit_meaning_and_error(client: FlaskClient, world: Any) -> None:
+    noise = view(client, world.ids["ReadNoise"])["values"]["value"]
+
+    assert noise == {"value": 11.38, "error": 0.042, "unit": "adu", "doc": "read noise"}
+    assert "11.380 ± 0.042" in client.get(f"/object/{world.ids['ReadNoise']}").text
+    assert view(client, world.ids["Coadd"])["values"]["zeropoint"]["error"] == 0.0123
+
+
+def test_inputs_name_their_roles(client: FlaskClient, world: Any) -> None:
+    inputs = view(client, world.ids["ReducedFrame"])["inputs"]
+
+    assert inputs["bias"]["objects"][0]["object_id"] == world.ids["BiasFrame"]
+    assert inputs["bias"]["doc"] == "master bias of the chip"
+    assert inputs["dark"]["objects"] == []
+
+
+def test_members_of_a_coadd_say_whether_they_were_used(client: FlaskClient, world: Any) -> None:
+    members = view(client, world.ids["Coadd"])["inputs"]["regridded_frames"]["objects"]
+
+    assert [m["used"] for m in members] == [True, True, False]
+    assert members[2]["reason"] == "astrometric residual 1.8 pixel exceeds 1.5 pixel"
+    assert "left out" in client.get(f"/object/{world.ids['Coadd']}").text
+
+
+def test_users_are_listed_by_class_and_role(client: FlaskClient, world: Any) -> None:
+    users = {(u["class"], u["role"]): u["total"] for u in view(client, world.ids["BiasFrame"])["users"]}
+
+    assert users["ReducedFrame", "bias"] == 3
+    assert users["HotPixelMap", "bias"] == 1
+
+
+def test_quality_flags_are_words(client: FlaskClient, world: Any) -> None:
+    assert view(client, world.ids["Coadd"])["flags"] == ["inputs rejected"]
+    assert "inputs rejected" in client.get(f"/object/{world.ids['Coadd']}").text
+
+
+def test_why_an_object_is_stale_is_told(client: FlaskClient, world: Any) -> None:
+    """The world is made by hand, not by rule, so something can be said against some of it; the page says what."""
+    told = view(client, world.ids["SaturatedPixelMap"])["stale"]
+    page = client.get(f"/object/{world.ids['SaturatedPixelMap']}").text
+
+    assert isinstance(told, list)
+    assert ("up to date" in page) == (not told)
+
+
+def test_a_long_story_has_a_page_of_its_own(client: FlaskClient, world: Any) -> None:
+    coadd = world.ids["Coadd"]
+
+    assert view(client, coadd)["why"] == f"/object/{coadd}/why.json"
+    assert client.get(f"/object/{coadd}/why").status_code == 200
+    assert isinstance(client.get(f"/object/{coadd}/why.json").json["stale"], list)  # type: ignore[index]
+
+
+def test_process_and_job_are_linked(client: FlaskClient, world: Any) -> None:
+    page = client.get(f"/object/{world.ids['ReducedFrame']}").text
+
+    assert "make_reduced_frame version 1" in page
+    assert "there is none yet" in page
+
+
+def test_the_file_is_sent_unchanged(client: FlaskClient, world: Any) -> None:
+    coadd = world.ids["Coadd"]
+    answer = client.get(f"/object/{coadd}/file")
+
+    assert answer.data == world.store.retrieve(f"Coadd-{coadd}.fits").read_bytes()
+    assert answer.headers["Content-Disposition"] == f"attachment; filename=Coadd-{coadd}.fits"
+    assert client.get(f"/object/{coadd}/file", headers={"Range": "bytes=0-8"}).data == b"SIMPLE  ="
+
+
+def test_the_header_is_that_of_the_hdu_of_the_frame(client: FlaskClient, world: Any) -> None:
+    cards = client.get(f"/object/{world.ids['RawBiasFrame']}/header.json").json
+    assert cards is not None
+
+    assert {"keyword": "EXTNAME", "value": "CCD40", "comment": "name of this plane"} in cards
+
+
+def test_sources_come_in_pages_and_sorted(client: FlaskClient, world: Any) -> None:
+    address = f"/object/{world.ids['SourceList']}/sources.json"
+    first, last = (client.get(f"{address}?page={n}").json for n in (1, 3))
+    assert first is not None
+    assert last is not None
+
+    assert (first["total"], len(first["rows"]), len(last["rows"])) == (250, 100, 50)
+    assert [r["SID"] for r in last["rows"]] == list(range(200, 250))
+    assert client.get(f"{address}?sort=-MAG_AUTO").json["rows"][0]["SID"] == 249  # type: ignore[index]
+
+
+def test_associates_name_their_sources(client: FlaskClient, world: Any) -> None:
+    rows = client.get(f"/object/{world.ids['AssociateList']}/sources.json").json["rows"]  # type: ignore[index]
+
+    assert [(r["AID"], r["SLID"], r["SID"]) for r in rows] == [(0, world.ids["SourceList"], 0), (1, world.ids["SourceList"], 1)]
+
+
+def test_a_chip_leads_to_the_tables_that_link_to_it(client: FlaskClient, world: Any) -> None:
+    page = client.get(f"/object/{world.ids['chip']}").text
+
+    assert f'href="/table/Frame?q.chip={world.ids["chip"]}"' in page
+
+
+@pytest.mark.parametrize("name", ["Coadd", "RawBiasFrame"])
+def test_the_statements_of_a_page_are_few(client: FlaskClient, world: Any, statements: Any, name: str) -> None:
+    with statements() as sent:
+        client.get(f"/object/{world.ids[name]}")
+
+    assert len(sent) <= 20

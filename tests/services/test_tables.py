@@ -1,0 +1,130 @@
+"""Tables of classes: chosen, sorted, paged, linked."""
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from awe.model import concrete_classes
+
+
+def rows(client: FlaskClient, address: str) -> list[dict[str, Any]]:
+    answer = client.get(address)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json["rows"]  # type: ignore[index]
+    return found
+
+
+@pytest.mark.parametrize("cls", concrete_classes(), ids=lambda c: c.__name__)
+@pytest.mark.parametrize("suffix", ["", ".json"])
+def test_each_class_has_a_table(client: FlaskClient, cls: type, suffix: str) -> None:
+    assert client.get(f"/table/{cls.__name__}{suffix}").status_code == 200
+
+
+def test_a_table_of_a_class_holds_its_special_classes_too(client: FlaskClient) -> None:
+    assert len(rows(client, "/table/RawFrame.json")) == 9
+    assert len(rows(client, "/table/RawBiasFrame.json")) == 3
+    assert client.get("/table/RawBiasFrame.json").json["total"] == 3  # type: ignore[index]
+
+
+def test_a_condition_follows_links(client: FlaskClient) -> None:
+    found = rows(client, '/table/RawFrame.json?where=exptime > 100 and filter.name == "g%23782"')
+
+    assert [r["exptime"] for r in found] == [180.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("box", "count"),
+    [
+        ("exptime=>100", 3),
+        ("exptime=4..6", 3),
+        ("exptime=!=0", 6),
+        ("exptime=180", 3),
+        ("object=Q1010*", 3),
+        ("object=q?", 0),
+        ("object=bias", 3),
+        ("filter=g*", 6),
+        ("filter=g%23782", 6),
+        ("chip=3", 9),
+        ("night=2026-01-27", 9),
+        ("date_obs=<2026-01-28T04:55", 3),
+        ("object=100%25", 0),
+        ("object=%25", 0),
+    ],
+)
+def test_the_box_above_a_column_chooses(client: FlaskClient, box: str, count: int) -> None:
+    assert len(rows(client, f"/table/RawFrame.json?q.{box}")) == count
+
+
+def test_conditions_of_several_boxes_hold_together(client: FlaskClient) -> None:
+    assert len(rows(client, "/table/RawFrame.json?q.object=Q1010*&q.exptime=>100&q.filter=")) == 3
+    assert rows(client, "/table/RawFrame.json?q.object=Q1010*&q.exptime=<100") == []
+
+
+def test_a_table_is_sorted_both_ways(client: FlaskClient) -> None:
+    up = [r["exptime"] for r in rows(client, "/table/RawFrame.json?sort=exptime")]
+    down = [r["exptime"] for r in rows(client, "/table/RawFrame.json?sort=-exptime")]
+
+    assert up == sorted(up)
+    assert down == up[::-1]
+
+
+def test_what_has_no_value_comes_last(client: FlaskClient) -> None:
+    assert [r["airmass"] for r in rows(client, "/table/RawFrame.json?sort=airmass")][-6:] == [None] * 6
+
+
+def test_pages_join_to_the_whole(client: FlaskClient) -> None:
+    pages = [rows(client, f"/table/RawFrame.json?size=4&page={n}&sort=exptime") for n in (1, 2, 3)]
+
+    assert [len(p) for p in pages] == [4, 4, 1]
+    assert sum(pages, []) == rows(client, "/table/RawFrame.json?sort=exptime")
+
+
+def test_a_page_beyond_the_last_says_so(client: FlaskClient) -> None:
+    assert "page 7 lies beyond the last one, 1" in client.get("/table/RawFrame?page=7").text
+
+
+def test_columns_are_chosen_and_carry_unit_and_meaning(client: FlaskClient) -> None:
+    answer = client.get("/table/ReducedFrame.json?columns=background,param_overscan,bias").json
+    assert answer is not None
+
+    assert [(c["name"], c["unit"]) for c in answer["columns"]] == [("background", "adu"), ("param_overscan", ""), ("bias", "")]
+    assert answer["rows"][0]["param_overscan"] == "per_row"
+    assert answer["rows"][0]["bias"]["class"] == "BiasFrame"
+    page = client.get("/table/ReducedFrame?column=background&column=bias").text
+    assert 'title="median sky level (adu)"' in page
+
+
+def test_links_lead_to_what_they_name(client: FlaskClient, world: Any) -> None:
+    page = client.get("/table/ReducedFrame").text
+
+    assert f'href="/object/{world.ids["chip"]}" title="Chip {world.ids["chip"]} ccd40">ccd40</a>' in page
+    assert f'href="/object/{world.ids["ReducedFrame"]}"' in page
+    assert f'src="/picture/{world.ids["ReducedFrame"]}.png?width=160"' in page
+
+
+def test_the_number_of_statements_does_not_grow_with_the_table(client: FlaskClient, statements: Any) -> None:
+    with statements() as few:
+        client.get("/table/Frame?size=1")
+    with statements() as many:
+        client.get("/table/Frame?size=1000")
+
+    assert len(many) <= len(few) + 2 <= 10
+
+
+def test_the_name_of_a_class_is_found_in_any_case(client: FlaskClient) -> None:
+    answer = client.get("/table/reducedframe?sort=night")
+
+    assert (answer.status_code, answer.location) == (302, "/table/ReducedFrame?sort=night")
+
+
+def test_a_program_gets_json_from_the_same_address(client: FlaskClient) -> None:
+    answer = client.get("/table/Coadd", headers={"Accept": "application/json"})
+
+    assert answer.json is not None
+    assert answer.json["total"] == 1
+    assert "Accept" in answer.headers["Vary"]
+
+
+def test_a_table_without_rows_says_so(empty: FlaskClient) -> None:
+    assert "there is no Coadd yet" in empty.get("/table/Coadd").text
