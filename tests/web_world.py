@@ -52,14 +52,18 @@ class _Builder:
         self.rng = np.random.default_rng(7)
         self.newest: dict[type, Any] = {}
         ny, nx = SHAPE
-        self.stars = [(self.rng.uniform(0, nx), self.rng.uniform(0, ny), 10 ** self.rng.uniform(2.2, 4.6)) for _ in range(70)]
+        self.stars = [
+            (self.rng.uniform(0, nx), self.rng.uniform(0, ny), 10 ** self.rng.uniform(2.2, 4.6)) for _ in range(70)
+        ]
 
     def build(self) -> None:
         self._instrument()
         self._jobs()
         raws = [self._raw(model.RawBiasFrame, "bias", i, 0.0, 200.0, raw_filter=None) for i in range(3)]
         flats = [self._raw(model.RawTwilightFlatFrame, "twilight", i, 4.0 + i, 20000.0) for i in range(3)]
-        science = [self._raw(model.RawScienceFrame, "Q1010-0100", i, 180.0, 700.0, stars=True) for i in range(self.exposures)]
+        science = [
+            self._raw(model.RawScienceFrame, "Q1010-0100", i, 180.0, 700.0, stars=True) for i in range(self.exposures)
+        ]
         self.world.raws = [r.object_id for r in (*raws, *flats, *science)]
         self._calibrations(raws, flats)
         regridded = [self._science(raw) for raw in science]
@@ -76,7 +80,9 @@ class _Builder:
         return thing
 
     def _instrument(self) -> None:
-        telescope = self._add(model.Telescope(name="NTT", longitude=-70.73, latitude=-29.26, altitude=2375.0), "telescope")
+        telescope = self._add(
+            model.Telescope(name="NTT", longitude=-70.73, latitude=-29.26, altitude=2375.0), "telescope"
+        )
         self.camera = self._add(model.Instrument(name="EFOSC2", telescope=telescope, definition="0" * 64), "instrument")
         self.chip = self._add(model.Chip(name="ccd40", instrument=self.camera), "chip")
         self.other_chip = self._add(model.Chip(name="ccd41", instrument=self.camera))
@@ -141,9 +147,13 @@ class _Builder:
             "pixel_scale": 0.24,
         }
 
-    def _raw(self, cls: Any, name: str, index: int, exptime: float, level: float, stars: bool = False, **more: Any) -> Any:
+    def _raw(
+        self, cls: Any, name: str, index: int, exptime: float, level: float, stars: bool = False, **more: Any
+    ) -> Any:
         exposure = self._exposure(name, index, exptime) | ({"filter": None} if "raw_filter" in more else {})
-        described = {k: exposure[k] for k in ("instrument", "filter", "object", "date_obs", "night", "exptime", "airmass")}
+        described = {
+            k: exposure[k] for k in ("instrument", "filter", "object", "date_obs", "night", "exptime", "airmass")
+        }
         observation = self._add(model.Observation(**described), "observation")
         image = self._image(level, stars, noise=11)
         content = f"{cls.__name__}-{index}".ljust(64, "0")
@@ -182,11 +192,15 @@ class _Builder:
         frame.filename, frame.size, frame.sha256 = stored.filename, stored.size, stored.sha256
         self.session.flush()
 
-    def _product(self, cls: Any, inputs: dict[str, Any], planes: dict[str, np.ndarray] | None = None, **values: Any) -> Any:
+    def _product(
+        self, cls: Any, inputs: dict[str, Any], planes: dict[str, np.ndarray] | None = None, **values: Any
+    ) -> Any:
         product = cls(**values)
         if hasattr(cls, "Parameters"):
             product.parameters = cls.Parameters()
-        needed = {r: d.source for r, d in declared_inputs(cls).items() if not (d.optional or d.many) and r not in inputs}
+        needed = {
+            r: d.source for r, d in declared_inputs(cls).items() if not (d.optional or d.many) and r not in inputs
+        }
         for role, chosen in (inputs | {r: self.newest[source] for r, source in needed.items()}).items():
             bind(product, role, chosen)
         product.process, product.job, product.wall_time, product.peak_memory = self.process, self.job, 1.52, 231.0
@@ -198,13 +212,24 @@ class _Builder:
     def _calibrations(self, biases: list[Any], flats: list[Any]) -> None:
         interval = {"valid_from": START - timedelta(hours=12), "valid_to": START + timedelta(hours=12)}
         noise = self._product(
-            model.ReadNoise, {"raw_biases": biases}, chip=self.chip, value=11.38, error=0.042, header_value=7.1, **interval
+            model.ReadNoise,
+            {"raw_biases": biases},
+            chip=self.chip,
+            value=11.38,
+            error=0.042,
+            header_value=7.1,
+            **interval,
         )
         noise.note("the header's 7.1 adu is wrong: pairs of biases give 11.4 adu")
         exposure = self._exposure("bias", 0, 0.0)
         planes = {"IMAGE": self._image(0.0)}
         self.bias = self._product(
-            model.BiasFrame, {"raw_biases": biases, "read_noise": noise}, planes, raw_level=222.1, **exposure, **interval
+            model.BiasFrame,
+            {"raw_biases": biases, "read_noise": noise},
+            planes,
+            raw_level=222.1,
+            **exposure,
+            **interval,
         )
         self.world.flags[20:24, 30:34] = 1
         self.world.flags[:, 100] = 1
@@ -256,7 +281,14 @@ class _Builder:
         if not hasattr(self, "grid"):
             self.grid = self._add(
                 model.GridTarget(
-                    name="Q1010", object=raw.object, ra=152.6, dec=-1.0, pixel_scale=0.24, naxis1=256, naxis2=200, wcs={"CRVAL1": 152.6}
+                    name="Q1010",
+                    object=raw.object,
+                    ra=152.6,
+                    dec=-1.0,
+                    pixel_scale=0.24,
+                    naxis1=256,
+                    naxis2=200,
+                    wcs={"CRVAL1": 152.6},
                 ),
                 "grid",
             )
@@ -266,20 +298,36 @@ class _Builder:
 
     def _coadd(self, regridded: list[Any]) -> None:
         like = self._exposure("Q1010-0100", 0, 180.0) | {"chip": None}
-        planes = {"IMAGE": self._image(0.0, stars=True, noise=1.5), "WEIGHT": np.full(SHAPE, 0.03), "FLAGS": self.world.flags}
+        planes = {
+            "IMAGE": self._image(0.0, stars=True, noise=1.5),
+            "WEIGHT": np.full(SHAPE, 0.03),
+            "FLAGS": self.world.flags,
+        }
         values = {"n_frames": len(regridded) - 1, "zeropoint": 30.0, "zeropoint_error": 0.0123, "seeing": 1.12}
         coadd = self._product(
-            model.Coadd, {"regridded_frames": regridded}, planes, grid_target=self.grid, total_exptime=540.0, **values, **like
+            model.Coadd,
+            {"regridded_frames": regridded},
+            planes,
+            grid_target=self.grid,
+            total_exptime=540.0,
+            **values,
+            **like,
         )
         for place, member in enumerate(coadd.regridded_frames_members):
             member.weight = 1 / len(regridded)
             if place == len(regridded) - 1 and place:
-                member.used, member.weight, member.reason = False, None, "astrometric residual 1.8 pixel exceeds 1.5 pixel"
+                member.used, member.weight, member.reason = (
+                    False,
+                    None,
+                    "astrometric residual 1.8 pixel exceeds 1.5 pixel",
+                )
         coadd.flag(model.QualityFlag.INPUTS_REJECTED)
         listed = self._product(model.SourceList, {"frame": coadd}, name="Q1010 g", n_sources=SOURCES_OF_A_LIST)
         self.session.execute(insert(SOURCES), list(self._sources(listed.object_id)))
         matched = self._product(model.AssociateList, {"source_lists": [listed]}, name="Q1010", n_associates=2)
-        pairs = [{"ALID": matched.object_id, "AID": i, "SLID": listed.object_id, "SID": i, "DISTANCE": 0.0} for i in range(2)]
+        pairs = [
+            {"ALID": matched.object_id, "AID": i, "SLID": listed.object_id, "SID": i, "DISTANCE": 0.0} for i in range(2)
+        ]
         self.session.execute(insert(ASSOCIATES), pairs)
 
     def _sources(self, slid: int) -> Iterable[dict[str, Any]]:

@@ -4,7 +4,7 @@ import enum
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Date, DateTime, Enum, Integer, Numeric
+from sqlalchemy import JSON, Boolean, Date, DateTime, Enum, Float, Integer, Numeric
 
 _KINDS: tuple[tuple[type, str], ...] = (
     (JSON, "structure"),
@@ -13,6 +13,7 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (Date, "date"),
     (Enum, "choice"),
     (Integer, "number"),
+    (Float, "number"),
     (Numeric, "number"),
 )
 

@@ -1,15 +1,15 @@
-"""Turn a text such as `filter.name == "g" and exptime > 100` into a query; only names, comparisons and literals are read."""
+"""Turn a text such as `filter.name == "g" and exptime > 100` into a query; nothing in it is executed."""
 
 import ast
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, inspect, not_, or_
-from sqlalchemy.orm import RelationshipProperty
 
 from awe.errors import BadRequest
+from awe.model.filter_names import Named, plain
 from awe.model.filter_values import converted, kind_of
 from awe.model.persistent import QualityFlag
 from awe.model.queries import Query, attribute_names, near_names
@@ -45,12 +45,13 @@ def parse_filter(cls: type, text: str) -> Query:
 
     Comparisons `== != < <= > >=` (also chained), `in [..]`, `is None`, combined by `and or not`; names are
     attributes, with dots through links; a link is compared with a name or the number of an object. Methods:
-    `.like("M*")`, `.contains("x")`, `.startswith("x")`, `.endswith("x")`, `.between(1, 5)`, `quality_flags.has("NAME")`.
+    `.like("M*")`, `.contains("x")`, `.startswith("x")`, `.endswith("x")`, `.between(1, 5)`, and
+    `quality_flags.has("NAME")`.
     """
-    plain = " ".join(text.split("\n")).strip()
-    if len(plain) > LONGEST:
-        raise BadRequest(f"the filter has {len(plain)} characters: at most {LONGEST} are read")
-    return Query(cls, _Reader(cls, plain).condition(_parsed(plain)))
+    line = " ".join(text.split("\n")).strip()
+    if len(line) > LONGEST:
+        raise BadRequest(f"the filter has {len(line)} characters: at most {LONGEST} are read")
+    return Query(cls, _Reader(cls, line).condition(_parsed(line)))
 
 
 def _parsed(text: str) -> ast.expr:
@@ -59,11 +60,12 @@ def _parsed(text: str) -> ast.expr:
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
-        raise BadRequest(f"the filter {text!r} breaks off at position {error.offset or 1}: {error.msg}; {_HINT}") from error
+        where = f"the filter {_brief(text)!r} at position {error.offset or 1}"
+        raise BadRequest(f"{where}: {error.msg}; {_HINT}") from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise BadRequest(f"the filter can't be read: {error}; {_HINT}") from error
     if _depth(tree) > DEEPEST:
-        raise BadRequest(f"the filter is nested more than {DEEPEST} deep: use `in [..]`, or `and` and `or` without brackets")
+        raise BadRequest(f"the filter is nested more than {DEEPEST} deep: use `in [..]`, or fewer brackets")
     return tree.body
 
 
@@ -73,29 +75,6 @@ def _depth(tree: ast.AST) -> int:
         level = [child for node in level for child in ast.iter_child_nodes(node)]
         depth += 1
     return depth
-
-
-@dataclass(frozen=True)
-class _Named:
-    """What a dotted name leads to: the links on the way, and the column or link at the end."""
-
-    links: tuple[Any, ...]
-    end: Any
-
-    @property
-    def is_link(self) -> bool:
-        return isinstance(self.end.property, RelationshipProperty)
-
-    def where(self, condition: Any) -> ColumnElement[bool]:
-        """Return the condition, seen from the class the name starts at."""
-        found = _plain(condition)
-        for link in reversed(self.links):
-            found = _plain(link.any(found) if link.property.uselist else link.has(found))
-        return found
-
-    def below(self, name: str) -> "_Named":
-        """Return the attribute `name` of what the link at the end leads to."""
-        return _Named((*self.links, self.end), getattr(self.end.property.mapper.class_, name))
 
 
 @dataclass(frozen=True)
@@ -120,7 +99,7 @@ class _Reader:
                 return self._call(node)
             case ast.Name() | ast.Attribute():
                 return self._truth(node)
-        self._refuse(node, f"this is no condition; {_HINT}")
+        raise self._refusal(node, f"this is no condition; {_HINT}")
 
     def _comparison(self, node: ast.Compare) -> ColumnElement[bool]:
         sides = [node.left, *node.comparators]
@@ -129,51 +108,53 @@ class _Reader:
 
     def _pair(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> ColumnElement[bool]:
         if any(isinstance(side, ast.BinOp | ast.Compare) for side in (left, right)):
-            self._refuse(left, "put each comparison next to & or | in brackets, or write `and`, `or`; sums can't be compared")
+            raise self._refusal(left, "put comparisons beside & or | in brackets, or write `and`, `or`")
         if not self._is_name(left):
             if not self._is_name(right):
-                self._refuse(left, "a comparison needs an attribute on one side")
+                raise self._refusal(left, "a comparison needs an attribute on one side")
             left, right, op = right, left, self._mirrored(op, left)
         name = self._name(left)
+        if isinstance(right, ast.Name) and self._is_name(right) and right.id not in attribute_names(self.cls):
+            raise self._refusal(right, f'{right.id} is no attribute; a text stands in quotes: "{right.id}"')
         if self._is_name(right):
             return self._two_columns(name, op, self._name(right), right)
         return self._compared(name, op, right)
 
     def _mirrored(self, op: ast.cmpop, node: ast.expr) -> ast.cmpop:
         if isinstance(op, ast.In | ast.NotIn):
-            self._refuse(node, 'after a text, `in` is written the other way round: object.contains("M67")')
+            raise self._refusal(node, 'after a text, `in` is written the other way round: object.contains("M67")')
         return _MIRRORED.get(type(op), type(op))()
 
-    def _two_columns(self, name: _Named, op: ast.cmpop, other: _Named, node: ast.expr) -> ColumnElement[bool]:
+    def _two_columns(self, name: Named, op: ast.cmpop, other: Named, node: ast.expr) -> ColumnElement[bool]:
         linked = name.links or other.links or name.is_link or other.is_link
         if linked or not isinstance(op, ast.Eq | ast.NotEq | ast.Lt | ast.LtE | ast.Gt | ast.GtE):
-            self._refuse(node, f"only two attributes of {self.cls.__name__} itself can be compared with each other")
-        return _plain(_COMPARISONS[type(op)](name.end, other.end))
+            raise self._refusal(node, f"only attributes of {self.cls.__name__} itself can be compared with each other")
+        return plain(_COMPARISONS[type(op)](name.end, other.end))
 
-    def _compared(self, name: _Named, op: ast.cmpop, right: ast.expr) -> ColumnElement[bool]:
+    def _compared(self, name: Named, op: ast.cmpop, right: ast.expr) -> ColumnElement[bool]:
         value = self._literal(right)
         if value is None:
             return self._with_none(name, op, right)
         if isinstance(op, ast.Is | ast.IsNot):
-            self._refuse(right, "`is` is for None only: write ==")
+            raise self._refusal(right, "`is` is for None only: write ==")
         if isinstance(value, list) != isinstance(op, ast.In | ast.NotIn):
-            self._refuse(right, "a list is compared by `in`, as in: filter.name in ['g', 'r']")
+            raise self._refusal(right, "a list is compared by `in`, as in: filter.name in ['g', 'r']")
         first = value[0] if isinstance(value, list) and value else value
         end = self._comparable(name, first, right)
         return end.where(_COMPARISONS[type(op)](end.end, self._value(end, value, right)))
 
-    def _with_none(self, name: _Named, op: ast.cmpop, node: ast.expr) -> ColumnElement[bool]:
+    def _with_none(self, name: Named, op: ast.cmpop, node: ast.expr) -> ColumnElement[bool]:
         if not isinstance(op, ast.Eq | ast.NotEq | ast.Is | ast.IsNot):
-            self._refuse(node, "None is neither larger nor smaller: write `is None` or `is not None`")
+            raise self._refusal(node, "None is neither larger nor smaller: write `is None` or `is not None`")
         end, absent = name.end, isinstance(op, ast.Eq | ast.Is)
         if name.is_link and end.property.uselist:
-            exists = _plain(end.any())
+            exists = plain(end.any())
             return name.where(not_(exists) if absent else exists)
         if name.is_link:
             return name.where(end == None if absent else end != None)  # noqa: E711  SQL
         return name.where(end.is_(None) if absent else end.isnot(None))
 
-    def _comparable(self, name: _Named, value: Any, node: ast.expr) -> _Named:
+    def _comparable(self, name: Named, value: Any, node: ast.expr) -> Named:
         """Return the column to compare: of a link, the name or the number of what it leads to."""
         if not name.is_link:
             return name
@@ -183,29 +164,29 @@ class _Reader:
         if isinstance(value, str) and "name" in attribute_names(target.class_):
             return name.below("name")
         what = target.class_.__name__
-        self._refuse(node, f"{ast.unparse(node)} is no {what}: compare with its number, or one of its attributes")
+        raise self._refusal(node, f"{ast.unparse(node)} is no {what}: compare with its number or an attribute")
 
-    def _value(self, name: _Named, value: Any, node: ast.expr) -> Any:
+    def _value(self, name: Named, value: Any, node: ast.expr) -> Any:
         if isinstance(value, list):
             return [self._value(name, v, node) for v in value]
         try:
             return converted(name.end, value)
         except ValueError as error:
-            self._refuse(node, str(error))
+            raise self._refusal(node, str(error)) from error
 
     def _truth(self, node: ast.expr) -> ColumnElement[bool]:
         name = self._name(node)
         if name.is_link or kind_of(name.end) != "truth":
-            self._refuse(node, f"{ast.unparse(node)} must be compared with something; {_HINT}")
+            raise self._refusal(node, f"{ast.unparse(node)} must be compared with something; {_HINT}")
         return name.where(name.end.is_(True))
 
     def _call(self, node: ast.Call) -> ColumnElement[bool]:
         method = node.func
         if not isinstance(method, ast.Attribute) or method.attr not in _METHODS or node.keywords:
-            self._refuse(node, f"no function {ast.unparse(node.func)}; there are .{', .'.join(_METHODS.values())}")
+            raise self._refusal(node, f"no such function; there are .{', .'.join(_METHODS.values())}")
         values = [self._literal(v) for v in node.args]
         if len(values) != (2 if method.attr == "between" else 1):
-            self._refuse(node, f"write it like .{_METHODS[method.attr]}")
+            raise self._refusal(node, f"write it like .{_METHODS[method.attr]}")
         name = self._name(method.value)
         if method.attr == "contains" and name.is_link:
             end = self._comparable(name, values[0], node)
@@ -214,23 +195,23 @@ class _Reader:
             name = self._comparable(name, values[0], node)
         return name.where(self._applied(name, method.attr, values, node))
 
-    def _applied(self, name: _Named, method: str, values: list[Any], node: ast.expr) -> Any:
+    def _applied(self, name: Named, method: str, values: list[Any], node: ast.expr) -> Any:
         if method == "has":
             return name.end.bitwise_and(self._bit(name, values[0], node)) != 0
         if method == "between":
             low, high = (self._value(name, v, node) for v in values)
             return name.end.between(low, high)
         if kind_of(name.end) != "text" or not isinstance(values[0], str):
-            self._refuse(node, f".{method}() compares a text with a text in quotes")
+            raise self._refusal(node, f".{method}() compares a text with a text in quotes")
         if method == "like":
             return name.end.like(values[0].replace("*", "%").replace("?", "_"))
         return getattr(name.end, method)(values[0], autoescape=True)
 
-    def _bit(self, name: _Named, flag: Any, node: ast.expr) -> int:
+    def _bit(self, name: Named, flag: Any, node: ast.expr) -> int:
         if name.end.key != "quality_flags":
-            self._refuse(node, ".has() is for quality_flags")
+            raise self._refusal(node, ".has() is for quality_flags")
         if flag not in QualityFlag.__members__:
-            self._refuse(node, f"no quality flag {flag!r}; there are {', '.join(QualityFlag.__members__)}")
+            raise self._refusal(node, f"no quality flag {flag!r}; there are {', '.join(QualityFlag.__members__)}")
         return int(QualityFlag[flag])
 
     def _is_name(self, node: ast.expr) -> bool:
@@ -238,32 +219,32 @@ class _Reader:
             return node.id in attribute_names(self.cls) or node.id.lower() not in _CONSTANTS
         return isinstance(node, ast.Attribute)
 
-    def _name(self, node: ast.expr) -> _Named:
+    def _name(self, node: ast.expr) -> Named:
         """Return what a dotted name leads to; the name of the class may stand before it."""
         match node:
             case ast.Name(id=name):
-                return _Named((), self._attribute(self.cls, name, node))
+                return Named((), self._attribute(self.cls, name, node))
             case ast.Attribute(value=ast.Name(id=first), attr=name) if first == self.cls.__name__:
-                return _Named((), self._attribute(self.cls, name, node))
+                return Named((), self._attribute(self.cls, name, node))
             case ast.Attribute(value=ast.Name(id="parameters"), attr=name):
-                return _Named((), self._attribute(self.cls, f"param_{name}", node))
+                return Named((), self._attribute(self.cls, f"param_{name}", node))
             case ast.Attribute(value=before, attr=name):
                 return self._through(self._name(before), name, node)
-        self._refuse(node, "this is no name of an attribute")
+        raise self._refusal(node, "this is no name of an attribute")
 
-    def _through(self, link: _Named, name: str, node: ast.expr) -> _Named:
+    def _through(self, link: Named, name: str, node: ast.expr) -> Named:
         if not link.is_link:
-            self._refuse(node, f"{link.end.key} is a value, not a link: it has no {name!r}")
+            raise self._refusal(node, f"{link.end.key} is a value, not a link: it has no {name!r}")
         target = link.end.property.mapper.class_
-        return _Named((*link.links, link.end), self._attribute(target, name, node))
+        return Named((*link.links, link.end), self._attribute(target, name, node))
 
     def _attribute(self, cls: type, name: str, node: ast.expr) -> Any:
         known = [n for n in attribute_names(cls) if n != "parameters" and n in inspect(cls).attrs]
         if name not in known:
-            quoted = f'; if it is a text, put it in quotes: "{name}"' if isinstance(node, ast.Name) else ""
+            offered = [n for n in known if n == "object_id" or not n.endswith("_id")]
             shown = name.replace("param_", "parameters.")
-            near = near_names(name, known).replace("param_", "parameters.")
-            self._refuse(node, f"{cls.__name__} has no attribute {shown!r}; {near}{quoted}")
+            near = near_names(name, offered).replace("param_", "parameters.")
+            raise self._refusal(node, f"{cls.__name__} has no attribute {shown!r}; {near}")
         return getattr(cls, name)
 
     def _literal(self, node: ast.expr) -> Any:
@@ -282,18 +263,17 @@ class _Reader:
                 return self._finite(-value if isinstance(op, ast.USub) else value, node)
             case ast.Name(id=name) if name.lower() in _CONSTANTS:
                 return _CONSTANTS[name.lower()]
-        self._refuse(node, "expected a number, a text in quotes, True, False or None")
+        raise self._refusal(node, "expected a number, a text in quotes, True, False or None")
 
     def _finite(self, value: float, node: ast.expr) -> float:
         if not (math.isfinite(value) and abs(value) < 2**63):
-            self._refuse(node, "the number is too large")
+            raise self._refusal(node, "the number is too large")
         return value
 
-    def _refuse(self, node: ast.AST, why: str) -> NoReturn:
+    def _refusal(self, node: ast.AST, why: str) -> BadRequest:
         start = len(self.text.encode()[: getattr(node, "col_offset", 0)].decode()) + 1
-        raise BadRequest(f"the filter {self.text!r} at position {start}: {why}")
+        return BadRequest(f"the filter {_brief(self.text)!r} at position {start}: {why}")
 
 
-def _plain(condition: Any) -> ColumnElement[bool]:
-    found: ColumnElement[bool] = condition.__clause_element__() if isinstance(condition, Query) else condition
-    return found
+def _brief(text: str) -> str:
+    return text if len(text) <= 120 else f"{text[:120]}..."

@@ -71,7 +71,8 @@ def _known(product: AstrometricParameters, products: Products, prior: Wcs) -> Kn
     reduced, p = product.reduced, product.parameters
     if product.catalogue is not None:
         shape = (reduced.naxis2, reduced.naxis1)
-        rows = reference_stars(products, product.catalogue, prior, shape, p.maximum_offset, epoch_of(reduced.mjd_obs))
+        margin = max(p.maximum_offset, _half_diagonal(product, prior))
+        rows = reference_stars(products, product.catalogue, prior, shape, margin, epoch_of(reduced.mjd_obs))
         error = np.nan_to_num(np.hypot(rows["ra_error"], rows["dec_error"]) / np.sqrt(2), nan=100.0) / 1000
         return Known(rows["ra"], rows["dec"], np.maximum(error, 1e-3), _brightness(rows), rows["ra"] > -1, str(product.catalogue))
     if product.reference is not None:
@@ -100,20 +101,21 @@ def _solved(
     product: AstrometricParameters, found: Detections, known: Known | None, prior: Wcs
 ) -> tuple[AstrometricFit, Pairs]:
     """Return the best fit that the stars allow, and the pairs it rests on."""
-    p, reduced = product.parameters, product.reduced
+    p = product.parameters
     if known is None:
         product.note("no catalogue covers it and it is the first exposure of its target: the prior coordinates are kept")
         return _kept(prior), _NONE
     if not len(known.ra) or not len(found.rows):
         which = known.what if not len(known.ra) else "the frame"
         return _unsolved(product, prior, f"there are no stars of {which} on it")
-    relative = product.catalogue is None
-    first = recognise(
-        *(found.x, found.y, found.rows["FLUX_AUTO"], known.ra, known.dec, known.magnitude, prior),
-        *(reduced.naxis1, reduced.naxis2),
-        max_offset=p.maximum_offset,
-        any_orientation=not relative,
-    )
+    first = None
+    for reach in (p.maximum_offset, max(p.maximum_offset, _half_diagonal(product, prior))):
+        first = first or recognise(
+            *(found.x, found.y, found.rows["FLUX_AUTO"], known.ra, known.dec, known.magnitude, prior),
+            *(product.reduced.naxis1, product.reduced.naxis2),
+            max_offset=reach,
+            any_orientation=product.catalogue is not None,
+        )
     if first is None:
         return _unsolved(product, prior, f"its stars were not recognised among those of {known.what}")
     wcs, pairs, fit = first.wcs, (first.detections, first.references), None
@@ -131,6 +133,11 @@ def _solved(
         pairs = again
     assert fit is not None
     return fit, (i, j)
+
+
+def _half_diagonal(product: AstrometricParameters, prior: Wcs) -> float:
+    """Return half the diagonal of the frame, arcsec: how far the pointing may be off for stars to remain on it."""
+    return float(np.hypot(product.reduced.naxis1, product.reduced.naxis2) / 2 * prior.scale)
 
 
 def _kept(prior: Wcs) -> AstrometricFit:

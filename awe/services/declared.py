@@ -70,7 +70,7 @@ def scalar_fields(cls: type[Persistent]) -> list[Field]:
 
 @lru_cache
 def brief_fields(cls: type[Persistent]) -> tuple[Field, ...]:
-    """Return the fields that a table shows unless others are asked for: identity, exposure, what is its own, judgement."""
+    """Return the fields that a table shows by itself: identity, exposure, what is the class's own, judgement."""
     shown = scalar_fields(cls)
     own = [f for f in shown if f.owner in _own_family(cls) and _is_brief(f, cls)]
     by_name = {f.name: f for f in shown}

@@ -64,7 +64,9 @@ def holdings(session: Session, store: Store) -> Holdings:
     counts = {row[0]: row[1] for row in rows}
     server, problem = _server(store)
     return Holdings(
-        groups={heading: [_counted(c, classes, counts) for c in classes] for heading, classes in grouped_classes().items()},
+        groups={
+            heading: [_counted(c, classes, counts) for c in classes] for heading, classes in grouped_classes().items()
+        },
         total=sum(counts.values()),
         newest=_newest(session),
         failed=_failed(session),

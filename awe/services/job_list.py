@@ -70,6 +70,17 @@ def _made(session: Session, job_ids: list[int]) -> dict[int, list[Summary]]:
 
 def job_json(job: Job) -> dict[str, Any]:
     """Return a job as JSON holds it."""
-    names = ("job_id", "state", "product_class", "target", "reason", "error", "error_class", "creator", "project", "host")
+    names = (
+        "job_id",
+        "state",
+        "product_class",
+        "target",
+        "reason",
+        "error",
+        "error_class",
+        "creator",
+        "project",
+        "host",
+    )
     times = ("started", "heartbeat", "finished", "wall_time", "peak_memory")
     return {name: plain(getattr(job, name)) for name in (*names, *times)}

@@ -157,7 +157,9 @@ def _columns(cls: type[Persistent], text: str) -> tuple[Field, ...]:
     fields = [_known(cls, name.strip()) for name in text.split(",") if name.strip()]
     lists = [f.name for f in fields if f.kind == "list"]
     if lists:
-        raise BadRequest(f"{', '.join(lists)} of {cls.__name__} are many objects and no column; see the object's own page")
+        raise BadRequest(
+            f"{', '.join(lists)} of {cls.__name__} are many objects and no column; see the object's own page"
+        )
     return tuple(dict.fromkeys(fields))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import func, select
@@ -22,6 +23,7 @@ SHOWN_USERS = 20
 LOOKED_AT = 30
 """Ancestors up to which the page of an object says at once whether it is stale: each costs some milliseconds."""
 
+_HEADINGS = ("Measured", "Exposure", "Parameters", "Coordinates", "File", "Object")
 _COORDINATES = ("crval", "crpix", "cd1_", "cd2_", "wcs", "footprint")
 
 
@@ -135,7 +137,9 @@ def find_object(session: Session, object_id: int) -> Persistent:
     """Return an object by its number; raise NotFound if there is none."""
     name = None
     if object_id < 2**63:
-        name = session.scalar(select(Persistent.__table__.c.class_name).where(Persistent.__table__.c.object_id == object_id))
+        name = session.scalar(
+            select(Persistent.__table__.c.class_name).where(Persistent.__table__.c.object_id == object_id)
+        )
     found = session.get(persistent_class(name), object_id) if name else None
     if found is None:
         raise NotFound(f"no object {object_id}")
@@ -189,7 +193,9 @@ def _users(session: Session, object_id: int) -> list[Role]:
         .where(graph.input_id == object_id)
         .subquery()
     )
-    rows = session.execute(select(ranked).where(ranked.c.rank <= SHOWN_USERS).order_by(ranked.c.product_id.desc())).all()
+    rows = session.execute(
+        select(ranked).where(ranked.c.rank <= SHOWN_USERS).order_by(ranked.c.product_id.desc())
+    ).all()
     known = summaries(session, (r.product_id for r in rows))
     found: dict[tuple[str, str], Role] = {}
     for row in rows:
@@ -236,7 +242,9 @@ def _grouped(thing: Any) -> dict[str, list[Value]]:
     scalars = [f for f in fields_of(type(thing)) if f.kind not in ("link", "list") and f.name != "judgement"]
     read = {f.name: getattr(thing, f.name) for f in scalars}
     errors = _errors(scalars)
-    groups: dict[str, list[Value]] = {h: [] for h in ("Measured", "Exposure", "Parameters", "Coordinates", "File", "Object")}
+    groups: dict[str, list[Value]] = {
+        h: [] for h in ("Measured", "Exposure", "Parameters", "Coordinates", "File", "Object")
+    }
     for f in scalars:
         if f.name in errors.values() or f.name in ("remark", "is_valid", "quality_flags"):
             continue
@@ -263,7 +271,7 @@ def _errors(fields: Iterable[Field]) -> dict[str, str]:
     names = {f.name for f in fields}
     found = {n.removesuffix("_error"): n for n in names if n.endswith("_error") and n.removesuffix("_error") in names}
     measured = [f for f in fields if f.role == "measured"]
-    for before, after in zip(measured, measured[1:], strict=False):
+    for before, after in pairwise(measured):
         if after.name == "error" and after.unit == before.unit:
             found[before.name] = "error"
     return found

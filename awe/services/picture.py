@@ -93,6 +93,9 @@ def make_picture(store: Store, image: StoredImage, request: PictureRequest) -> b
 
 def _binned(store: Store, image: StoredImage, request: PictureRequest) -> np.ndarray:
     """Return the plane, binned; float32, or uint8 for maps of flags."""
+    offered = offered_planes(store, image.filename) if request.plane is not Plane.IMAGE else []
+    if offered and request.plane.value not in offered:
+        raise NotFound(f"{image.filename} has no plane {request.plane.value}; it has {', '.join(offered)}")
     factor = request.binning(image.nx, image.ny)
     hdu = image.hdu if request.plane is Plane.IMAGE else request.plane.value.upper()
     rows = max(1, BAND_PIXELS // image.nx // factor) * factor

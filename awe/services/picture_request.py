@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import TypeVar
 
 from awe.errors import BadRequest
@@ -19,7 +19,7 @@ _TRUTH = {"": False, "0": False, "false": False, "no": False, "1": True, "true":
 _Choice = TypeVar("_Choice", bound=Enum)
 
 
-class Plane(str, Enum):
+class Plane(StrEnum):
     """Which image of a file is shown."""
 
     IMAGE = "image"
@@ -112,7 +112,9 @@ def _cuts(text: str) -> Cuts | tuple[float, float]:
             return Cuts(text.lower())
         except ValueError as error:
             kinds = ", ".join(c.value for c in Cuts)
-            raise BadRequest(f"cuts must be one of {kinds}, or two values such as 100,250; got {_shown(text)}") from error
+            raise BadRequest(
+                f"cuts must be one of {kinds}, or two values such as 100,250; got {_shown(text)}"
+            ) from error
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError as error:

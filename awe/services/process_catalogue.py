@@ -42,7 +42,9 @@ def list_processes(session: Session) -> list[ProcessEntry]:
     counts = select(table.process_id, func.count()).where(table.process_id.is_not(None)).group_by(table.process_id)
     made: dict[int, int] = {row[0]: row[1] for row in session.execute(counts)}
     order = {cls.__name__: place for place, cls in enumerate(classes_in_order())}
-    rows = sorted(session.scalars(select(Process)), key=lambda p: (order.get(p.product_class, len(order)), p.name, -p.version))
+    rows = sorted(
+        session.scalars(select(Process)), key=lambda p: (order.get(p.product_class, len(order)), p.name, -p.version)
+    )
     return [ProcessEntry(p, _parameters(p), made.get(p.process_id, 0)) for p in rows]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 
-import waitress
+import waitress  # type: ignore[import-untyped]
 from flask import Flask
 
 from awe.config import Settings
@@ -22,6 +22,4 @@ def serve(settings: Settings, app: Flask | None = None) -> None:
     """Serve the pages until interrupted."""
     app = app or create_app(settings)
     log.info("serving pages at %s", address_of(settings))
-    waitress.serve(
-        app, host=settings.host, port=settings.port, threads=THREADS, ident=None, channel_timeout=60, asyncore_use_poll=True
-    )
+    waitress.serve(app, host=settings.host, port=settings.port, threads=THREADS, ident=None, asyncore_use_poll=True)

@@ -114,5 +114,8 @@ def _names(session: Session, objects: Iterable[tuple[int, str]]) -> dict[int, st
     found: dict[int, str] = {}
     for cls, ids in by_class.items():
         table: Any = cls.__table__.c
-        found |= {r.object_id: r.name for r in session.execute(select(table.object_id, table.name).where(table.object_id.in_(ids)))}
+        found |= {
+            r.object_id: r.name
+            for r in session.execute(select(table.object_id, table.name).where(table.object_id.in_(ids)))
+        }
     return found

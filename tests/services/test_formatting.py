@@ -35,7 +35,13 @@ def test_a_value_has_the_digits_it_deserves(value: object, unit: str, error: flo
 
 
 def test_small_words() -> None:
-    assert [bytes_shown(n) for n in (0, 999, 2_165_760, 83e9, 1e12)] == ["0 byte", "999 byte", "2.2 MB", "83.0 GB", "1.0 TB"]
+    assert [bytes_shown(n) for n in (0, 999, 2_165_760, 83e9, 1e12)] == [
+        "0 byte",
+        "999 byte",
+        "2.2 MB",
+        "83.0 GB",
+        "1.0 TB",
+    ]
     assert [uncertainty(e) for e in (0.01234, 12.3, 0.0)] == ["0.012", "12", "0.0"]
     assert sexagesimal(152.5, -1.25) == "10 10 00.00 −01 15 00.0"
     assert sexagesimal(359.9999999, 89.9999999) == "00 00 00.00 +90 00 00.0"

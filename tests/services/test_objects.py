@@ -80,11 +80,11 @@ def test_process_and_job_are_linked(client: FlaskClient, world: Any) -> None:
 
 def test_the_file_is_sent_unchanged(client: FlaskClient, world: Any) -> None:
     coadd = world.ids["Coadd"]
-    answer = client.get(f"/object/{coadd}/file")
+    answer = client.get(f"/object/{coadd}/file", buffered=True)
 
     assert answer.data == world.store.retrieve(f"Coadd-{coadd}.fits").read_bytes()
     assert answer.headers["Content-Disposition"] == f"attachment; filename=Coadd-{coadd}.fits"
-    assert client.get(f"/object/{coadd}/file", headers={"Range": "bytes=0-8"}).data == b"SIMPLE  ="
+    assert client.get(f"/object/{coadd}/file", headers={"Range": "bytes=0-8"}, buffered=True).data == b"SIMPLE  ="
 
 
 def test_the_header_is_that_of_the_hdu_of_the_frame(client: FlaskClient, world: Any) -> None:
@@ -108,7 +108,10 @@ def test_sources_come_in_pages_and_sorted(client: FlaskClient, world: Any) -> No
 def test_associates_name_their_sources(client: FlaskClient, world: Any) -> None:
     rows = client.get(f"/object/{world.ids['AssociateList']}/sources.json").json["rows"]  # type: ignore[index]
 
-    assert [(r["AID"], r["SLID"], r["SID"]) for r in rows] == [(0, world.ids["SourceList"], 0), (1, world.ids["SourceList"], 1)]
+    assert [(r["AID"], r["SLID"], r["SID"]) for r in rows] == [
+        (0, world.ids["SourceList"], 0),
+        (1, world.ids["SourceList"], 1),
+    ]
 
 
 def test_a_chip_leads_to_the_tables_that_link_to_it(client: FlaskClient, world: Any) -> None:

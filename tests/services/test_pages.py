@@ -49,7 +49,9 @@ def test_every_class_is_in_one_group_in_processing_order() -> None:
         "Catalogues",
     ]
     names = [c.__name__ for c in order]
-    assert names.index("RawScienceFrame") < names.index("ReducedFrame") < names.index("Coadd") < names.index("SourceList")
+    assert (
+        names.index("RawScienceFrame") < names.index("ReducedFrame") < names.index("Coadd") < names.index("SourceList")
+    )
 
 
 def test_a_process_tells_what_it_has_made(client: FlaskClient, world: Any) -> None:

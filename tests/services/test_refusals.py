@@ -11,7 +11,17 @@ from awe.config import Settings
 from awe.services.app import create_app
 from awe.store import Store
 
-HOSTILE = ["'", '"', "<script>alert(1)</script>", "{{7*7}}", "../../etc/passwd", "1; drop table frame", "%00", "\u202e", "9" * 40]
+HOSTILE = [
+    "'",
+    '"',
+    "<script>alert(1)</script>",
+    "{{7*7}}",
+    "../../etc/passwd",
+    "1; drop table frame",
+    "%00",
+    "\u202e",
+    "9" * 40,
+]
 
 
 @pytest.mark.parametrize(
@@ -97,9 +107,11 @@ def test_hostile_text_is_harmless_in_every_field(client: FlaskClient, address: s
     assert "Traceback" not in answer.text
 
 
-@pytest.mark.parametrize("address", ["/", "/table/Coadd", "/object/55", "/picture/55.png", "/nothing", "/healthz", "/static/awe.css"])
+@pytest.mark.parametrize(
+    "address", ["/", "/table/Coadd", "/object/55", "/picture/55.png", "/nothing", "/healthz", "/static/awe.css"]
+)
 def test_every_answer_forbids_what_is_foreign(client: FlaskClient, address: str) -> None:
-    headers = client.get(address).headers
+    headers = client.get(address, buffered=True).headers
 
     assert "default-src 'self'" in headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]

@@ -88,7 +88,11 @@ def test_columns_are_chosen_and_carry_unit_and_meaning(client: FlaskClient) -> N
     answer = client.get("/table/ReducedFrame.json?columns=background,param_overscan,bias").json
     assert answer is not None
 
-    assert [(c["name"], c["unit"]) for c in answer["columns"]] == [("background", "adu"), ("param_overscan", ""), ("bias", "")]
+    assert [(c["name"], c["unit"]) for c in answer["columns"]] == [
+        ("background", "adu"),
+        ("param_overscan", ""),
+        ("bias", ""),
+    ]
     assert answer["rows"][0]["param_overscan"] == "per_row"
     assert answer["rows"][0]["bias"]["class"] == "BiasFrame"
     page = client.get("/table/ReducedFrame?column=background&column=bias").text
