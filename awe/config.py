@@ -40,7 +40,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Fill the settings that depend on others."""
         derived = {
-            "home": lambda: _home(),
+            "home": _home,
             "data_folder": lambda: self.home / "files",
             "cache_folder": lambda: self.home / "cache",
             "database": lambda: f"sqlite:///{self.home / 'awe.db'}",

@@ -24,7 +24,9 @@ def database_url(address: str) -> URL:
     try:
         url = make_url(address)
     except ArgumentError as error:
-        raise BadRequest(f"database {address!r} is not an address like sqlite:///file.db or postgresql://host/name") from error
+        raise BadRequest(
+            f"database {address!r} is not an address like sqlite:///file.db or postgresql://host/name"
+        ) from error
     if url.drivername in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg2")
     if url.drivername in ("sqlite", "postgresql+psycopg2"):
@@ -58,7 +60,11 @@ def open_checked(address: str) -> Engine:
 def check_exists(address: str) -> None:
     """Raise DatabaseUnavailable if the file of an SQLite database is missing."""
     url = database_url(address)
-    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:") and not Path(str(url.database)).exists():
+    if (
+        url.drivername == "sqlite"
+        and url.database not in (None, "", ":memory:")
+        and not Path(str(url.database)).exists()
+    ):
         raise DatabaseUnavailable(f"no database {url.database}: create it with `awe init`")
 
 
@@ -87,20 +93,21 @@ def revision(engine: Engine) -> str | None:
 
 def newest_revision() -> str:
     """Return the newest migration of this program."""
-    head = ScriptDirectory.from_config(_alembic()).get_current_head()
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     assert head is not None
     return head
 
 
 def upgrade(engine: Engine) -> None:
     """Bring the schema of a database to that of this program."""
-    config = _alembic()
+    config = alembic_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def _alembic() -> Config:
+def alembic_config() -> Config:
+    """Return the configuration of Alembic for this program."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
     config.set_main_option("path_separator", "os")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 LONGEST_NAME = 200
 
 
-class Refused(Exception):  # noqa: N818 - it reads as what happened: raise Refused(404, ...)
+class Refused(Exception):
     """A request that can't be granted: the HTTP status, and one line that says why."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:

@@ -1,6 +1,6 @@
 """Chips in an instrument file: which part of the image is what, and the properties of the electronics."""
 
-# ruff: noqa: RUF009  key() makes the field of a dataclass
+
 
 import re
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Definitions of instruments, read from TOML files and checked."""
 
-# ruff: noqa: RUF009  key() makes the field of a dataclass
+
 
 import tomllib
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Where in the headers the facts about an exposure stand: date, exposure time, target and pointing."""
 
-# ruff: noqa: RUF009  key() makes the field of a dataclass
+
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,6 +1,6 @@
 """Conditions on header keywords, and the ordered rules made of them."""
 
-# ruff: noqa: RUF009  key() makes the field of a dataclass
+
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -78,7 +78,8 @@ def read_noise(
     by_blocks = np.sqrt(np.sum([error**2 for _, error, _ in pairs])) / values.size
     # Successive pairs share a frame, hence the number of independent values is about half the number of frames.
     by_pairs = values.std(ddof=1) / np.sqrt(len(images) / 2) if values.size > 1 else 0.0
-    return ReadNoiseEstimate(float(values.mean()), float(max(by_blocks, by_pairs)), tuple(values.tolist()), tuple(p for _, _, p in pairs))
+    error = float(max(by_blocks, by_pairs))
+    return ReadNoiseEstimate(float(values.mean()), error, tuple(values.tolist()), tuple(p for _, _, p in pairs))
 
 
 def _pair_noise(

@@ -48,7 +48,11 @@ class AstrometricParameters(FileBacked, Persistent):
     class Parameters:
         threshold: float = parameter(5.0, "detection threshold", unit="sigma")
         degree: int = parameter(3, "highest degree of the polynomial")
-        radius: float = parameter(2.0, "largest distance of a star from its reference after the first fit", unit="arcsec")
-        maximum_offset: float = parameter(120.0, "pointing error that is searched first; then half the diagonal of the frame", unit="arcsec")
+        radius: float = parameter(
+            2.0, "largest distance of a star from its reference after the first fit", unit="arcsec"
+        )
+        maximum_offset: float = parameter(
+            120.0, "pointing error that is searched first; then half the diagonal of the frame", unit="arcsec"
+        )
         sigma_clip: float = parameter(3.0, "rejection of outliers", unit="sigma")
         maximum_rms: float = parameter(1.5, "residual above which the solution is flagged", unit="pixel")

@@ -131,7 +131,9 @@ SOURCES = Table(
     ),
     _column("PEAK", REAL, "largest pixel above the background", "adu", "phot.count;stat.max"),
     _column("BACKGROUND", REAL, "background at the source", "adu", "instr.skyLevel"),
-    _column("FLAGS", Integer, "bits as in SExtractor: 1 neighbours, 2 blended, 4 saturated, 8 truncated", "", "meta.code"),
+    _column(
+        "FLAGS", Integer, "bits as in SExtractor: 1 neighbours, 2 blended, 4 saturated, 8 truncated", "", "meta.code"
+    ),
     _column("IMAFLAGS", Integer, "bits of the flag map in the ellipse", "", "meta.code"),
     _column("STELLARITY", REAL, "0 extended ... 1 point-like", "", "src.class.starGalaxy"),
     Index("ix_source_CELL", "CELL"),
@@ -140,7 +142,9 @@ SOURCES = Table(
 ASSOCIATES = Table(
     "associate",
     Base.metadata,
-    Column("ALID", ForeignKey("associatelist.object_id", ondelete="CASCADE"), primary_key=True, comment="associate list"),
+    Column(
+        "ALID", ForeignKey("associatelist.object_id", ondelete="CASCADE"), primary_key=True, comment="associate list"
+    ),
     Column("AID", Integer, primary_key=True, autoincrement=False, comment="number of the associate, from 0"),
     Column("SLID", Integer, primary_key=True, autoincrement=False, comment="source list of the member"),
     Column("SID", Integer, primary_key=True, autoincrement=False, comment="number of the member in its list"),

@@ -78,5 +78,3 @@ class Coadd(Frame):
         threshold: float = parameter(4.0, "rejection threshold of clipping", unit="sigma")
         maximum_rms: float = parameter(1.5, "astrometric residual above which a frame is left out", unit="pixel")
         maximum_seeing: float | None = parameter(None, "seeing above which a frame is left out", unit="arcsec")
-
-

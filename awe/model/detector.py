@@ -20,7 +20,9 @@ class ReadNoise(Calibration, Persistent):
     __key__ = ("chip", "valid_from", "valid_to")
 
     chip: Mapped[Chip] = links("the detector")
-    raw_biases: Mapped[list[RawBiasFrame]] = uses("biases whose differences are measured", NearestRaws("bias", minimum=2))
+    raw_biases: Mapped[list[RawBiasFrame]] = uses(
+        "biases whose differences are measured", NearestRaws("bias", minimum=2)
+    )
     value: Mapped[float | None] = measured("read noise", unit="adu")
     error: Mapped[float | None] = measured("standard error of the read noise", unit="adu")
     plain_value: Mapped[float | None] = measured("largest of a pair if no outlier is left out", unit="adu")

@@ -18,7 +18,9 @@ class DomeFlatFrame(Calibration, Frame):
 
     __key__ = ("chip", "filter", "valid_from", "valid_to")
 
-    raw_flats: Mapped[list[RawDomeFlatFrame]] = uses("flats that are combined", NearestRaws("dome_flat", same=("filter",)))
+    raw_flats: Mapped[list[RawDomeFlatFrame]] = uses(
+        "flats that are combined", NearestRaws("dome_flat", same=("filter",))
+    )
     bias: Mapped[BiasFrame] = uses("master bias of the chip", SameInterval())
     read_noise: Mapped[ReadNoise] = uses("read noise of the chip", Through("bias.read_noise"))
     hot_pixels: Mapped[HotPixelMap] = uses("hot pixels of the chip", Of("bias"))
@@ -38,7 +40,9 @@ class TwilightFlatFrame(Calibration, Frame):
 
     __key__ = ("chip", "filter", "valid_from", "valid_to")
 
-    raw_flats: Mapped[list[RawTwilightFlatFrame]] = uses("flats that are combined", NearestRaws("twilight_flat", same=("filter",)))
+    raw_flats: Mapped[list[RawTwilightFlatFrame]] = uses(
+        "flats that are combined", NearestRaws("twilight_flat", same=("filter",))
+    )
     bias: Mapped[BiasFrame] = uses("master bias of the chip", SameInterval())
     read_noise: Mapped[ReadNoise] = uses("read noise of the chip", Through("bias.read_noise"))
     hot_pixels: Mapped[HotPixelMap] = uses("hot pixels of the chip", Of("bias"))

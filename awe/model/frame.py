@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index
-from sqlalchemy.orm import Mapped, declarative_mixin, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from awe.model.instrument import Chip, Filter, Instrument
 from awe.model.lineage import described, links, measured
@@ -26,7 +26,6 @@ class SkyCell(Base):
     )
 
 
-@declarative_mixin
 class FileBacked:
     """Has a file on the data servers; the file is there before the row."""
 
@@ -35,7 +34,6 @@ class FileBacked:
     sha256: Mapped[str | None] = described("SHA-256 of the file")
 
 
-@declarative_mixin
 class Calibration:
     """Holds for an interval of time; of those that cover an exposure, the valid one made last is used."""
 

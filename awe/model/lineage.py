@@ -99,7 +99,7 @@ def parameter(default: Any, doc: str, unit: str = "") -> Any:
     return field(default=default, metadata={"doc": doc, "unit": unit})
 
 
-def install(cls: type) -> None:
+def install(cls: Any) -> None:
     """Replace the declarations in the body of `cls` by columns and relationships."""
     for name, declared in list(vars(cls).items()):
         if isinstance(declared, Input):
@@ -110,7 +110,7 @@ def install(cls: type) -> None:
             setattr(cls, name, _many_to_one(source, column, declared.doc, {}, lazy="joined"))
     if "Parameters" in vars(cls):
         columns = [_parameter_column(f) for f in fields(cls.Parameters)]
-        cls.parameters = composite(cls.Parameters, *columns)  # type: ignore[attr-defined]
+        cls.parameters = composite(cls.Parameters, *columns)
 
 
 def _install_input(cls: type, name: str, declared: Input) -> None:
@@ -228,10 +228,11 @@ def _column_type(kind: type) -> TypeEngine[Any]:
 
 def inputs(cls: type) -> dict[str, Input]:
     """Return the declared inputs of a class, by name, in the order of declaration."""
-    return {r.key: r.info["input"] for r in inspect(cls).relationships if "input" in r.info}
+    found: Any = inspect(cls).relationships
+    return {r.key: r.info["input"] for r in found if "input" in r.info}
 
 
-def parameters_of(cls: type, **changed: Any) -> Any:
+def parameters_of(cls: Any, **changed: Any) -> Any:
     """Return the parameters of a product class, with some changed; text is converted to the type of the field."""
     known = {f.name: f for f in fields(cls.Parameters)} if hasattr(cls, "Parameters") else {}
     for name in changed:
@@ -280,7 +281,8 @@ def bind(product: Any, role: str, chosen: Any) -> None:
 def edges(base: type) -> Subquery:
     """Return one SELECT of all (product_id, role, input_id): the lineage graph."""
     parts = []
-    for mapper in inspect(base).self_and_descendants:
+    root: Any = inspect(base)
+    for mapper in root.self_and_descendants:
         own = [r for r in mapper.relationships if "input" in r.info and r.parent is mapper]
         for declared in (r.info["input"] for r in own):
             role = literal(declared.name).label("role")
@@ -291,7 +293,9 @@ def edges(base: type) -> Subquery:
                 table = mapper.local_table.c
                 column = table[f"{declared.name}_id"]
                 parts.append(
-                    select(table.object_id.label("product_id"), role, column.label("input_id")).where(column.isnot(None))
+                    select(table.object_id.label("product_id"), role, column.label("input_id")).where(
+                        column.isnot(None)
+                    )
                 )
     return union_all(*parts).subquery("lineage")
 

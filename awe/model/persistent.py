@@ -2,6 +2,7 @@
 
 import enum
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, MetaData, String, event, inspect
@@ -18,6 +19,8 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+_definitions = count()
 
 
 def utc_now() -> datetime:
@@ -129,6 +132,8 @@ class Persistent(Base):
     __mapper_args__ = {"polymorphic_on": "class_name", "polymorphic_identity": "Persistent"}
     __table_args__ = (CheckConstraint("is_valid in (0, 1, 2)", name="is_valid"),)
     __key__: tuple[str, ...] = ()
+    __definition__ = -1
+    """Number of the class in the order of definition, which is that of processing."""
 
     object_id: Mapped[int] = mapped_column(primary_key=True, comment="number of the object, unique in the database")
     class_name: Mapped[str] = mapped_column(String(64), index=True, comment="class of the object")
@@ -158,6 +163,7 @@ class Persistent(Base):
                 cls.__tablename__ = cls.__name__.lower()
                 parent = next(b for b in cls.__mro__[1:] if hasattr(b, "object_id"))
                 cls.object_id = mapped_column(ForeignKey(parent.object_id), primary_key=True)
+            cls.__definition__ = next(_definitions)
             install(cls)
         super().__init_subclass__(**kwargs)
 
@@ -187,7 +193,7 @@ class Persistent(Base):
         return found
 
     def _repr_html_(self) -> str:
-        from awe.model.description import as_html  # noqa: PLC0415  description needs this module
+        from awe.model.description import as_html
 
         return as_html(self)
 
@@ -197,12 +203,13 @@ make_queryable(Persistent)
 
 def concrete_classes() -> list[type[Persistent]]:
     """Return all persistent classes in processing order, which is the order of definition."""
-    return [m.class_ for m in Persistent.__mapper__.self_and_descendants if m.class_ is not Persistent]
+    found = [m.class_ for m in Persistent.__mapper__.self_and_descendants if m.class_ is not Persistent]
+    return sorted(found, key=lambda cls: cls.__definition__)
 
 
 def persistent_class(name: str) -> type[Persistent]:
     """Return the class with this name; a wrong name is answered by the near ones."""
-    from awe.errors import BadRequest  # noqa: PLC0415
+    from awe.errors import BadRequest
 
     known = {c.__name__.lower(): c for c in concrete_classes()}
     if name.lower() not in known:

@@ -1,4 +1,4 @@
-"""Query persistent objects in their own terms: `(ReducedFrame.bias.read_noise.value < 6) & (ReducedFrame.object == "M67")`."""
+"""Query persistent objects in their own terms: `(ReducedFrame.bias.sigma < 6) & (ReducedFrame.object == "M67")`."""
 
 import difflib
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ def near_names(name: str, known: list[str]) -> str:
 
 def attribute_names(cls: type) -> list[str]:
     """Return the names that can be queried on a class."""
-    found = inspect(cls).all_orm_descriptors.keys()
+    found: Any = inspect(cls).all_orm_descriptors.keys()
     return [str(n) for n in found if not str(n).startswith("_") and not str(n).endswith("_members")]
 
 
@@ -136,7 +136,8 @@ class Query:
     def max(self, name: str) -> Any:
         """Return the object with the largest value of an attribute; None if there is none."""
         known = attribute(self.persistent_class, name).isnot(None)
-        return (self & known).order_by(f"-{name}").first()
+        found: Query = self & known
+        return found.order_by(f"-{name}").first()
 
     def min(self, name: str) -> Any:
         """Return the object with the smallest value of an attribute; None if there is none."""
@@ -146,12 +147,14 @@ class Query:
     def project_only(self, project: str | None = None) -> "Query":
         """Return only the objects of a project; without argument, of the current one."""
         cls: Any = self.persistent_class
-        return self & (cls.project == (project or _identity.get()[1]))
+        found: Query = self & (cls.project == (project or _identity.get()[1]))
+        return found
 
     def user_only(self, user: str | None = None) -> "Query":
         """Return only the objects that a user made; without argument, the current one."""
         cls: Any = self.persistent_class
-        return self & (cls.creator == (user or _identity.get()[0]))
+        found: Query = self & (cls.creator == (user or _identity.get()[0]))
+        return found
 
     def without(self, link: Any) -> "Query":
         """Return only the objects that no product uses by `link`: `raws.without(ReducedFrame.raw)`."""
@@ -162,7 +165,8 @@ class Query:
             column = getattr(link.class_, f"{link.key}_id")
             used = select(column).where(column.isnot(None))
         cls: Any = self.persistent_class
-        return self & cls.object_id.not_in(used)
+        found: Query = self & cls.object_id.not_in(used)
+        return found
 
     def info(self) -> str:
         """Return a sentence that says what is selected, how many there are, and the SQL."""
@@ -207,7 +211,8 @@ class Path:
         return lambda *args, **kwargs: self._where(found(*args, **kwargs))
 
     def _where(self, condition: Any) -> Query:
-        return self._link.any(condition) if self._link.property.uselist else self._link.has(condition)
+        found: Query = self._link.any(condition) if self._link.property.uselist else self._link.has(condition)
+        return found
 
     def __eq__(self, other: Any) -> Any:
         return self._where(self._attribute == other)
@@ -242,7 +247,9 @@ class LinkComparator(RelationshipProperty.Comparator[Any]):
             return super().__getattr__(name)  # type: ignore[misc]
         target = self.mapper.class_
         if name not in attribute_names(target):
-            raise AttributeError(f"{target.__name__} has no attribute {name!r}; {near_names(name, attribute_names(target))}")
+            raise AttributeError(
+                f"{target.__name__} has no attribute {name!r}; {near_names(name, attribute_names(target))}"
+            )
         return Path(self, getattr(target, name))
 
     def _query(self, condition: ColumnElement[bool]) -> Query:
@@ -271,7 +278,7 @@ class LinkComparator(RelationshipProperty.Comparator[Any]):
     def __ne__(self, other: Any) -> Any:
         return self._query(super().__ne__(other))
 
-    __hash__ = RelationshipProperty.Comparator.__hash__
+    __hash__ = RelationshipProperty.Comparator.__hash__  # type: ignore[assignment]
 
 
 def make_queryable(base: type) -> None:

@@ -13,7 +13,7 @@ from awe.model.observation import Observation
 class RawFrame(Frame):
     """One chip of a raw exposure; its file is kept unchanged, and shared by the chips of a mosaic."""
 
-    __table_args__ = (UniqueConstraint("content", "extension"),)
+    __table_args__ = (UniqueConstraint("content", "extension"),)  # type: ignore[assignment]
     __key__ = ("content", "extension")
 
     observation: Mapped[Observation] = links("the exposure")
@@ -26,7 +26,9 @@ class RawFrame(Frame):
         "data_section and overscan of each amplifier of the chip, if it has several", sql=JSON, default=list
     )
     gain: Mapped[float] = described("electrons for one adu", unit="electron/adu")
-    header_read_noise: Mapped[float | None] = described("read noise that header or instrument file state", unit="electron")
+    header_read_noise: Mapped[float | None] = described(
+        "read noise that header or instrument file state", unit="electron"
+    )
     saturation: Mapped[float | None] = described("level above which a pixel does not count photons", unit="adu")
     wcs_problem: Mapped[str | None] = described("why the header's coordinate system is not used")
 

@@ -48,18 +48,15 @@ class OfFirstExposure:
 
     def choose(self, session: Session, source: Any, product: Any) -> Any:
         """Return the wanted product of the first exposure."""
-        from awe.model.raw import RawScienceFrame, RawStandardFrame  # noqa: PLC0415
-        from awe.model.science import ReducedFrame  # noqa: PLC0415
+        from awe.model.raw import RawScienceFrame, RawStandardFrame
+        from awe.model.science import ReducedFrame
 
         raw = follow(product, self.role)
         kind: Any = RawStandardFrame if self.standard else RawScienceFrame
         if self.standard and isinstance(raw, RawStandardFrame):
             return None
         query = select(kind).where(kind.is_valid > 0, kind.chip_id == raw.chip_id)
-        if self.standard:
-            query = query.where(kind.night == raw.night)
-        else:
-            query = query.where(kind.object == raw.object)
+        query = query.where(kind.night == raw.night if self.standard else kind.object == raw.object)
         for name in self.same:
             query = query.where(getattr(kind, f"{name}_id") == getattr(raw, f"{name}_id"))
         first = session.scalars(query.order_by(kind.date_obs, kind.object_id).limit(1)).unique().first()
@@ -77,7 +74,7 @@ class FramesOnGrid:
 
     def choose(self, session: Session, source: Any, product: Any) -> list[Wanted]:
         """Return the wanted regridded frames, by time and chip."""
-        from awe.model.science import ReducedFrame  # noqa: PLC0415
+        from awe.model.science import ReducedFrame
 
         grid = product.grid_target
         return [
@@ -88,9 +85,9 @@ class FramesOnGrid:
 
 def exposures_on_grid(session: Session, grid: Any, filter: Any) -> list[Any]:
     """Return the valid raw science frames of one filter that belong on a grid target."""
-    from awe.kernels.wcs import Wcs  # noqa: PLC0415
-    from awe.model.raw import RawScienceFrame  # noqa: PLC0415
-    from awe.model.sky import cells_of  # noqa: PLC0415
+    from awe.kernels.wcs import Wcs
+    from awe.model.raw import RawScienceFrame
+    from awe.model.sky import cells_of
 
     query = select(RawScienceFrame).where(RawScienceFrame.is_valid > 0, RawScienceFrame.filter_id == filter.object_id)
     if grid.object:

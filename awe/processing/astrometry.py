@@ -74,7 +74,9 @@ def _known(product: AstrometricParameters, products: Products, prior: Wcs) -> Kn
         margin = max(p.maximum_offset, _half_diagonal(product, prior))
         rows = reference_stars(products, product.catalogue, prior, shape, margin, epoch_of(reduced.mjd_obs))
         error = np.nan_to_num(np.hypot(rows["ra_error"], rows["dec_error"]) / np.sqrt(2), nan=100.0) / 1000
-        return Known(rows["ra"], rows["dec"], np.maximum(error, 1e-3), _brightness(rows), rows["ra"] > -1, str(product.catalogue))
+        return Known(
+            rows["ra"], rows["dec"], np.maximum(error, 1e-3), _brightness(rows), rows["ra"] > -1, str(product.catalogue)
+        )
     if product.reference is not None:
         rows = products.table(product.reference)
         scale = product.reference.pixel_scale or prior.scale
@@ -103,7 +105,9 @@ def _solved(
     """Return the best fit that the stars allow, and the pairs it rests on."""
     p = product.parameters
     if known is None:
-        product.note("no catalogue covers it and it is the first exposure of its target: the prior coordinates are kept")
+        product.note(
+            "no catalogue covers it and it is the first exposure of its target: the prior coordinates are kept"
+        )
         return _kept(prior), _NONE
     if not len(known.ra) or not len(found.rows):
         which = known.what if not len(known.ra) else "the frame"
@@ -202,5 +206,3 @@ def _table(found: Detections, fit: AstrometricFit, pairs: Pairs) -> np.ndarray:
         rows["reference"][i], rows["used"][i] = j, fit.used
         rows["dx"][i], rows["dy"][i] = fit.dx, fit.dy
     return rows
-
-

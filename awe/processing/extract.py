@@ -167,7 +167,11 @@ def make_associate_list(product: AssociateList, products: Products) -> None:
 def _distances(aid: np.ndarray, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     """Return the distance (arcsec) of each member from the mean position of its associate."""
     place = np.array(
-        [np.cos(np.radians(dec)) * np.cos(np.radians(ra)), np.cos(np.radians(dec)) * np.sin(np.radians(ra)), np.sin(np.radians(dec))]
+        [
+            np.cos(np.radians(dec)) * np.cos(np.radians(ra)),
+            np.cos(np.radians(dec)) * np.sin(np.radians(ra)),
+            np.sin(np.radians(dec)),
+        ]
     )
     mean = np.array([np.bincount(aid, axis) for axis in place])[:, aid]
     mean_ra = np.degrees(np.arctan2(mean[1], mean[0]))

@@ -27,7 +27,7 @@ STARS = np.dtype(
 
 @makes(PhotometricParameters, version=1)
 def make_photometric_parameters(product: PhotometricParameters, products: Products) -> None:
-    """Compare aperture fluxes with known magnitudes; without any, take the zeropoint of the standard field or a relative one."""
+    """Compare aperture fluxes with known magnitudes; else take the zeropoint of the standard field, or a relative one."""
     reduced = product.reduced
     scale = product.astrometry.pixel_scale
     radius = product.parameters.aperture * (product.astrometry.seeing or NOMINAL_SEEING)
@@ -55,9 +55,7 @@ def _measured(product: PhotometricParameters, found: Detections) -> np.ndarray:
     return rows
 
 
-def _compare(
-    product: PhotometricParameters, products: Products, rows: np.ndarray, found: Detections, wcs: Wcs
-) -> None:
+def _compare(product: PhotometricParameters, products: Products, rows: np.ndarray, found: Detections, wcs: Wcs) -> None:
     """Set the zeropoint by the best method there is."""
     if product.catalogue is not None and _by_catalogue(product, products, rows, found, wcs):
         return
@@ -95,7 +93,9 @@ def _by_standard(product: PhotometricParameters) -> None:
     if product.airmass is not None and standard.airmass is not None:
         extra = product.extinction * (product.airmass - standard.airmass)
     product.method, product.zeropoint, product.error = "standard", standard.zeropoint - extra, standard.error
-    product.note(f"zeropoint of the standard field of the night, with {extra:+.3f} mag of extinction between air masses")
+    product.note(
+        f"zeropoint of the standard field of the night, with {extra:+.3f} mag of extinction between air masses"
+    )
 
 
 def _by_reference(
@@ -122,7 +122,9 @@ def _fitted(
 ) -> Zeropoint | None:
     good = (rows["flags"][i] == 0) & (rows["rate"][i] > 0)
     i, magnitude, error = i[good], magnitude[good], error[good]
-    result = zeropoint(rows["rate"][i], rows["rate_error"][i], magnitude, error, threshold=product.parameters.sigma_clip)
+    result = zeropoint(
+        rows["rate"][i], rows["rate_error"][i], magnitude, error, threshold=product.parameters.sigma_clip
+    )
     if not result.count:
         return None
     rows["magnitude"][i], rows["magnitude_error"][i] = magnitude, error

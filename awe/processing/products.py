@@ -70,9 +70,7 @@ class Products:
         """Return some columns of the rows of a source list that is an input."""
         return self._read_rows(source_list.object_id, names)
 
-    def write(
-        self, product: Frame, planes: Mapping[str, np.ndarray], wcs: Wcs | None = None, **cards: Any
-    ) -> None:
+    def write(self, product: Frame, planes: Mapping[str, np.ndarray], wcs: Wcs | None = None, **cards: Any) -> None:
         """Store the planes of a product, with header and provenance, and set its file, size and place on the sky."""
         first = next(iter(planes.values()))
         product.naxis2, product.naxis1 = first.shape

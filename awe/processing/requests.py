@@ -36,7 +36,9 @@ def targets(session: Session, cls: Any, **named: Any) -> list[Wanted]:
     task_for(cls)
     named = {name: value for name, value in named.items() if value is not None}
     if "source_lists" in named:
-        return [Wanted(AssociateList, {"source_lists": [_by_id(session, SourceList, n) for n in named["source_lists"]]})]
+        return [
+            Wanted(AssociateList, {"source_lists": [_by_id(session, SourceList, n) for n in named["source_lists"]]})
+        ]
     if "frame" in named:
         return [_of_frame(session, cls, named["frame"])]
     if cls is AssociateList:
@@ -161,7 +163,9 @@ def new_grid(name: str, raws: Sequence[Any]) -> GridTarget:
     ra, dec = _middle(corners)
     away = separation(ra, dec, corners[:, 0], corners[:, 1])
     if away.max() > 20:
-        raise BadRequest(f"the frames of {name} are spread over {2 * away.max():.0f} deg: make grid targets of your own")
+        raise BadRequest(
+            f"the frames of {name} are spread over {2 * away.max():.0f} deg: make grid targets of your own"
+        )
     plane = tan(ra, dec, scale, 1, 1)
     x, y = plane.to_pixel(corners[:, 0], corners[:, 1])
     nx, ny = (int(np.ceil(2 * np.abs(v).max())) + 2 * MARGIN for v in (x, y))
@@ -174,9 +178,7 @@ def new_grid(name: str, raws: Sequence[Any]) -> GridTarget:
 def grid_target(name: str, target: str, wcs: Wcs, nx: int, ny: int, scale: float) -> GridTarget:
     """Return a grid target, not yet stored."""
     ra, dec = wcs.centre(nx, ny)
-    return GridTarget(
-        name=name, object=target, ra=ra, dec=dec, pixel_scale=scale, naxis1=nx, naxis2=ny, wcs=wcs.cards
-    )
+    return GridTarget(name=name, object=target, ra=ra, dec=dec, pixel_scale=scale, naxis1=nx, naxis2=ny, wcs=wcs.cards)
 
 
 def _middle(corners: np.ndarray) -> tuple[float, float]:

@@ -67,7 +67,9 @@ def make_weight_frame(product: WeightFrame, products: Products) -> None:
     products.write(product, {"WEIGHT": weight, "FLAGS": flags})
 
 
-def _image_and_variance(frame: object, products: Products, absent: float) -> tuple[np.ndarray | float, np.ndarray | float]:
+def _image_and_variance(
+    frame: object, products: Products, absent: float
+) -> tuple[np.ndarray | float, np.ndarray | float]:
     """Return image and variance of a calibration; `absent` and 0 if there is none."""
     if frame is None:
         return absent, 0.0

@@ -35,9 +35,13 @@ def why_not(session: Session, calibration: Any, frame: Any) -> list[str]:
         if own is not other:
             failed.append(f"its {name} is {own.name}, that of the frame {other.name if other else 'none'}")
     if moment < calibration.valid_from:
-        failed.append(f"it is valid from {calibration.valid_from:%Y-%m-%dT%H:%M}, the frame is of {moment:%Y-%m-%dT%H:%M}")
+        failed.append(
+            f"it is valid from {calibration.valid_from:%Y-%m-%dT%H:%M}, the frame is of {moment:%Y-%m-%dT%H:%M}"
+        )
     if moment >= calibration.valid_to:
-        failed.append(f"it is valid until {calibration.valid_to:%Y-%m-%dT%H:%M}, the frame is of {moment:%Y-%m-%dT%H:%M}")
+        failed.append(
+            f"it is valid until {calibration.valid_to:%Y-%m-%dT%H:%M}, the frame is of {moment:%Y-%m-%dT%H:%M}"
+        )
     chosen = newest_valid(session, type(calibration), frame, same)
     if chosen is calibration:
         return [f"{calibration} is chosen for {frame}"]
@@ -49,7 +53,7 @@ def why_not(session: Session, calibration: Any, frame: Any) -> list[str]:
 
 def _conditions(calibration: type, frame: type) -> tuple[str, ...]:
     """Return the attributes besides the chip that must agree, from the rules that choose such calibrations."""
-    from awe.model.persistent import concrete_classes  # noqa: PLC0415
+    from awe.model.persistent import concrete_classes
 
     for cls in (frame, *concrete_classes()):
         for declared in inputs(cls).values():
@@ -67,7 +71,7 @@ def _moment(frame: Any) -> Any:
 
 def _nearest(session: Session, calibration: Any, frame: Any, same: tuple[str, ...]) -> list[str]:
     """Return a sentence with the valid calibrations of the chip that come nearest in time."""
-    from sqlalchemy import select  # noqa: PLC0415
+    from sqlalchemy import select
 
     cls: Any = type(calibration)
     query = select(cls).where(cls.is_valid > 0, cls.chip_id == frame.chip.object_id)

@@ -106,7 +106,9 @@ def _moved(rows: np.ndarray, epoch: float) -> tuple[np.ndarray, np.ndarray]:
     return ra, dec
 
 
-def matched(wcs: Wcs, found: Detections, ra: np.ndarray, dec: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+def matched(
+    wcs: Wcs, found: Detections, ra: np.ndarray, dec: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of detections and of catalogue stars that lie within `radius` (arcsec) of each other."""
     own_ra, own_dec = wcs.to_sky(found.x, found.y)
     i, j, _ = match_sky(own_ra, own_dec, ra, dec, radius)

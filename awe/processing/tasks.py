@@ -53,7 +53,7 @@ def makes(product_class: type, version: int) -> Callable[[Maker], Maker]:
 
 def tasks() -> dict[type, Task]:
     """Return all tasks by product class."""
-    import awe.processing  # noqa: PLC0415
+    import awe.processing
 
     for module in pkgutil.iter_modules(awe.processing.__path__, "awe.processing."):
         importlib.import_module(module.name)

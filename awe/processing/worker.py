@@ -108,9 +108,7 @@ def _make(engine: Engine, order: Order, job: Job, settings: Settings, start: flo
     if order.left_out:
         product.flag(QualityFlag.INPUTS_REJECTED)
         product.note(f"{len(order.left_out)} inputs could not be made, first: {order.left_out[0]}")
-    products = Products(
-        open_store(settings), scratch_folder(settings), settings.project, partial(read_sources, engine)
-    )
+    products = Products(open_store(settings), scratch_folder(settings), settings.project, partial(read_sources, engine))
     task_for(type(product)).function(product, products)
     return _keep(engine, product, products, job, settings, time.monotonic() - start)
 
@@ -129,9 +127,7 @@ def _keep(engine: Engine, product: Any, products: Products, job: Job, settings: 
         session.execute(
             update(Job)
             .where(Job.job_id == job.job_id)
-            .values(
-                state="done", claim=None, finished=utc_now(), wall_time=seconds, peak_memory=product.peak_memory
-            )
+            .values(state="done", claim=None, finished=utc_now(), wall_time=seconds, peak_memory=product.peak_memory)
         )
         return int(product.object_id)
 
@@ -150,7 +146,7 @@ def _attach(session: Session, product: Any) -> None:
 def read_sources(engine: Engine, slid: int, names: tuple[str, ...]) -> dict[str, Any]:
     """Return columns of the rows of a source list, in order of SID."""
     with engine.connect() as connection:
-        return read_columns(connection, SOURCES, names, SOURCES.c.SLID == slid, SOURCES.c.SID)
+        return read_columns(connection, SOURCES, names, slid == SOURCES.c.SLID, SOURCES.c.SID)
 
 
 def _insert_owned(session: Session, table: Table, product: Persistent, columns: dict[str, Any]) -> None:
@@ -190,4 +186,3 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-

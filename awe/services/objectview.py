@@ -227,7 +227,7 @@ def stale_sentences(session: Session, thing: Persistent) -> list[str]:
 
 def _linking(cls: type[Persistent]) -> list[tuple[str, str]]:
     """Return the tables that declare a link to a class."""
-    from awe.services.groups import classes_in_order  # noqa: PLC0415
+    from awe.services.groups import classes_in_order
 
     return [
         (other.__name__, f.name)

@@ -50,7 +50,8 @@ class Archive:
             column = attribute.columns[0]
             if column.nullable or column.default is not None or column.primary_key or column.foreign_keys:
                 continue
-            if attribute.key not in values and attribute.key != "class_name":
+            derived = attribute.key == "class_name" or attribute.key.startswith("param_")
+            if attribute.key not in values and not derived:
                 setattr(thing, attribute.key, self._plausible(attribute.key, column.type))
         self.session.add(thing)
         self.session.flush()
@@ -60,8 +61,6 @@ class Archive:
         self._number += 1
         if name in ("content", "name"):
             return f"{name} {self._number}"
-        if name.startswith("param_"):
-            return None  # columns of the composite, filled by it
         return next(value for sql, value in PLAUSIBLE if isinstance(kind, sql))
 
     def raw(self, cls: Any, after_noon: timedelta, **given: Any) -> Any:
