@@ -3,7 +3,7 @@
 import getpass
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Fill the settings that depend on others."""
-        derived = {
+        derived: dict[str, Callable[[], Any]] = {
             "home": _home,
             "data_folder": lambda: self.home / "files",
             "cache_folder": lambda: self.home / "cache",

@@ -156,7 +156,7 @@ class _Builder:
         }
         observation = self._add(model.Observation(**described), "observation")
         image = self._image(level, stars, noise=11)
-        content = f"{cls.__name__}-{index}".ljust(64, "0")
+        content = f"{cls.__name__}-{index:04d}".ljust(64, "0")
         raw = self._add(
             cls(
                 **exposure,

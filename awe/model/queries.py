@@ -232,7 +232,7 @@ class Path:
     def __ge__(self, other: Any) -> Any:
         return self._where(self._attribute >= other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 def _plain(condition: Any) -> Any:

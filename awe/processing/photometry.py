@@ -27,7 +27,7 @@ STARS = np.dtype(
 
 @makes(PhotometricParameters, version=1)
 def make_photometric_parameters(product: PhotometricParameters, products: Products) -> None:
-    """Compare aperture fluxes with known magnitudes; else take the zeropoint of the standard field, or a relative one."""
+    """Compare fluxes with known magnitudes; else take the zeropoint of the standard field, or a relative one."""
     reduced = product.reduced
     scale = product.astrometry.pixel_scale
     radius = product.parameters.aperture * (product.astrometry.seeing or NOMINAL_SEEING)

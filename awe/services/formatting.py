@@ -3,7 +3,7 @@
 import enum
 import json
 import math
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from awe.services.declared import Field
@@ -17,18 +17,21 @@ def shown(value: Any, field: Field | None = None, error: Any = None) -> str:
     """Return a value as text, with the digits that its unit or its error deserves, without the unit."""
     if value is None or value == "":
         return NOTHING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, enum.Enum):
-        return str(value.value)
-    if isinstance(value, datetime):
-        return value.isoformat(" ", "seconds")
-    if isinstance(value, date):
-        return value.isoformat()
     if isinstance(value, float):
         return _number(value, field.unit if field else "", error)
-    if isinstance(value, dict | list):
-        return json.dumps(value)
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case enum.Enum():
+            return str(value.value)
+        case datetime():
+            return value.isoformat(" ", "seconds")
+        case dict() | list():
+            return json.dumps(value)
     return str(value)
 
 

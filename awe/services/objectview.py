@@ -239,12 +239,11 @@ def _linking(cls: type[Persistent]) -> list[tuple[str, str]]:
 
 def _grouped(thing: Any) -> dict[str, list[Value]]:
     """Return the values under headings; those that were not set are left out."""
-    scalars = [f for f in fields_of(type(thing)) if f.kind not in ("link", "list") and f.name != "judgement"]
+    cls: type[Persistent] = type(thing)
+    scalars = [f for f in fields_of(cls) if f.kind not in ("link", "list") and f.name != "judgement"]
     read = {f.name: getattr(thing, f.name) for f in scalars}
     errors = _errors(scalars)
-    groups: dict[str, list[Value]] = {
-        h: [] for h in ("Measured", "Exposure", "Parameters", "Coordinates", "File", "Object")
-    }
+    groups: dict[str, list[Value]] = {heading: [] for heading in _HEADINGS}
     for f in scalars:
         if f.name in errors.values() or f.name in ("remark", "is_valid", "quality_flags"):
             continue

@@ -132,7 +132,8 @@ _LOW_CONTRAST = """() => {
   const rgb = text => text.match(/[\\d.]+/g).map(Number);
   const light = c => .2126 * channel(c[0]) + .7152 * channel(c[1]) + .0722 * channel(c[2]);
   const ground = e => { for (; e; e = e.parentElement) {
-    const c = rgb(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > .9) return c } return [255, 255, 255] };
+    const c = rgb(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > .9) return c }
+    return [255, 255, 255] };
   const low = new Set();
   for (const e of document.querySelectorAll('main *, header *, footer *')) {
     const text = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());

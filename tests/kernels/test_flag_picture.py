@@ -31,5 +31,5 @@ def test_of_several_bits_the_first_in_the_list_is_shown() -> None:
 
 @pytest.mark.parametrize(("shape", "factor"), [((3,), 2), ((2, 2), 0)])
 def test_what_is_no_map_is_refused(shape: tuple[int, ...], factor: int) -> None:
-    with pytest.raises(ValueError, match="flag map|binning factor"):
+    with pytest.raises(ValueError, match=r"flag map|binning factor"):
         bin_flags(np.zeros(shape, np.uint8), factor)

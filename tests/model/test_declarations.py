@@ -20,6 +20,8 @@ from awe.processing.tasks import described_parameters, task_for, tasks
 CLASSES = concrete_classes()
 PRODUCTS = [c for c in CLASSES if inputs(c)]
 WITH_PARAMETERS = [c for c in CLASSES if hasattr(c, "Parameters")]
+BEYOND_THE_STANDARD = ("electron", "sigma")
+"""Units that every astronomer reads, and VOUnits 1.0 lacks."""
 SAME_EVERYWHERE = {"seeing": "arcsec", "gain": "electron/adu", "zeropoint": "mag", "ra": "deg", "dec": "deg", "exptime": "s"}
 
 
@@ -52,8 +54,10 @@ def test_every_unit_is_a_unit_of_the_virtual_observatory(cls: type) -> None:
     written = {c.name: c.info.get("unit", "") for c in own_columns(cls)}
     wrong = {}
     for name, unit in written.items():
+        for beyond in BEYOND_THE_STANDARD:
+            unit = unit.replace(beyond, "count")  # noqa: PLW2901
         try:
-            units.Unit(unit.replace("sigma", ""), format="vounit") if unit != "Mbyte" else None
+            units.Unit(unit, format="vounit")
         except ValueError as error:
             wrong[name] = str(error)
 

@@ -159,8 +159,9 @@ def test_a_class_may_use_another_object_of_its_own(session, archive):
 
 def test_a_lineage_is_loaded_as_its_own_classes(session, coadd):
     session.commit()
+    number = coadd.object_id
     session.expunge_all()
-    found = session.get(Persistent, coadd.object_id)
+    found = session.get(Persistent, number)
 
     assert type(found) is model.Coadd
     assert [type(f) for f in found.regridded_frames] == [model.RegriddedFrame] * 2

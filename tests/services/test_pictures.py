@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
+from awe.errors import BadRequest
 from awe.kernels.flag_picture import COLOURS, GROUND
 from awe.kernels.flags import PixelFlag
 from awe.kernels.stretch import apply_stretch, minmax_cuts
@@ -177,8 +178,6 @@ def test_a_picture_that_can_not_be_meant_is_refused(client: FlaskClient, world: 
 
 
 def test_too_large_a_picture_is_refused_with_the_binning_that_would_do() -> None:
-    from awe.errors import BadRequest  # noqa: PLC0415
-
     with pytest.raises(BadRequest, match=r"324,000,000 pixels, the limit is 40,000,000: ask for bin=3"):
         PictureRequest().binning(27000, 12000)
     assert PictureRequest(bin=3).binning(27000, 12000) == 3

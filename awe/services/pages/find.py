@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 from awe.errors import NotFound
 from awe.model.frame import Frame
 from awe.model.raw import RawFrame
+from awe.services.addresses import changed
 from awe.services.groups import classes_in_order
 from awe.services.sessions import session
 
@@ -36,5 +37,5 @@ def _named(text: str) -> Response:
     if found is not None:
         return redirect(url_for("objects.show", object_id=found))
     if session().scalar(select(frame.object_id).where(frame.object == text).limit(1)) is not None:
-        return redirect(url_for("tables.show", name="Frame", **{"q.object": text}))
+        return redirect(changed("/table/Frame", {"q.object": text}))
     raise NotFound(f"nothing is called {text[:100]!r}: search for a number, a class, a target or a file name")

@@ -1,5 +1,6 @@
 """Objects: all that is known of one, its header, its file, its sources."""
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request, send_file
@@ -32,7 +33,7 @@ def _store() -> Store:
 @objects.get("/object/<number:object_id>.json", endpoint="json")
 def show(object_id: int) -> Response:
     """Show all that is known of an object."""
-    look = PictureRequest.parse("png", request.args.to_dict())
+    look = replace(PictureRequest.parse("png", request.args.to_dict()), bin=None, width=PICTURE_WIDTH)
     view = view_object(session(), object_id)
     return answer("object.html", view.as_json, view=view, doc=summary_of(view.cls), **_shown(view, look))
 
@@ -42,11 +43,11 @@ def _shown(view: ObjectView, look: PictureRequest) -> dict[str, Any]:
     given = {name: request.args[name] for name in _LOOKS if request.args.get(name)}
     shown = {"stretch": look.stretch.value, "cuts": "zscale", "plane": look.plane.value} | given
     nx, ny = read.get("naxis1"), read.get("naxis2")
-    factor = -(-nx // PICTURE_WIDTH) if nx else 1
+    factor = look.binning(nx, ny) if nx and ny else 1
     return {
         "look": shown | {"width": PICTURE_WIDTH},
         "size": (-(-nx // factor), -(-ny // factor)) if nx and ny else None,
-        "is_tiny": bool(nx) and nx < PICTURE_WIDTH // 2,
+        "is_tiny": nx is not None and nx < PICTURE_WIDTH // 2,
         "stretches": [s.value for s in Stretch],
         "cuts": [c.value for c in Cuts],
         "planes": offered_planes(_store(), view.filename) if view.summary.has_picture and view.inputs else [],

@@ -1,10 +1,11 @@
 """Tables: the objects of one class."""
 
-from flask import Blueprint, Response, redirect, request, url_for
+from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from awe.errors import BadRequest, NotFound
 from awe.model.persistent import Persistent, persistent_class
+from awe.services.addresses import changed
 from awe.services.declared import field_named, has_subclasses, scalar_fields, summary_of
 from awe.services.listing import BOX, ListingRequest, list_objects
 from awe.services.negotiation import answer
@@ -19,7 +20,8 @@ def show(name: str) -> AnyResponse:
     """Show a page of the table of a class."""
     cls = _class(name)
     if cls.__name__ != name:
-        return redirect(url_for(request.endpoint or "tables.show", name=cls.__name__, **request.args.to_dict()))
+        suffix = ".json" if request.path.endswith(".json") else ""
+        return redirect(changed(f"/table/{cls.__name__}{suffix}", request.args))
     return _table(cls)
 
 

@@ -1,0 +1,112 @@
+"""Compile all kernels before they are needed: `python -m awe.kernels.compile_ahead`.
+
+Compiled code is cached on disk, so this costs a minute once after an installation or a change of the kernels, and a
+few seconds otherwise. Each kernel is called as the tasks call it, on a small made-up sky.
+"""
+
+import time
+
+import numpy as np
+
+from awe.kernels.astrometry import fit_wcs, recognise
+from awe.kernels.background import background_map
+from awe.kernels.binning import bin_mean
+from awe.kernels.coadd import Method, coadd
+from awe.kernels.combine import Combine, combine
+from awe.kernels.cosmics import flag_cosmic_rays
+from awe.kernels.defects import cold_pixels, hot_pixels, saturated_pixels
+from awe.kernels.detection import detect, stars
+from awe.kernels.flatfield import Flat, master_flat
+from awe.kernels.noise import DetectorNoise, read_noise
+from awe.kernels.overscan import subtract_overscan
+from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
+from awe.kernels.resample import Kernel, Regridder, noise_scale
+from awe.kernels.sections import Section
+from awe.kernels.stretch import Stretch, apply_stretch, cuts
+from awe.kernels.wcs import tan
+
+SIZE = 200
+
+
+def compile_ahead() -> float:
+    """Compile what is not compiled yet; return the seconds it took."""
+    start = time.monotonic()
+    rng = np.random.default_rng(1)
+    frames = [rng.normal(1000, 5, (SIZE, SIZE)).astype(np.float32) for _ in range(3)]
+    _detector(frames)
+    _sky(rng)
+    _pictures(frames[0])
+    return time.monotonic() - start
+
+
+def _detector(frames: list[np.ndarray]) -> None:
+    trimmed = [
+        subtract_overscan(f, Section(0, SIZE - 16, 0, SIZE), [Section(SIZE - 16, SIZE, 0, SIZE)]) for f in frames
+    ]
+    read_noise(trimmed)
+    for method in (Combine.CLIPPED, Combine.MEAN):
+        for noise in (DetectorNoise(1.5, 5.0), None):
+            combine(
+                lambda i, y0, y1: trimmed[i][y0:y1], 3, trimmed[0].shape, method, noise=noise, scales=[1.0, 1.0, 1.0]
+            )
+    hot_pixels(trimmed[0])
+    flat = (frames[0] / 1000).astype(np.float32)
+    cold_pixels(flat)
+    saturated_pixels(frames[0], 1010.0)
+    pair = Flat(flat, np.full_like(flat, 1e-4))
+    master_flat(pair, pair)
+    master_flat(None, pair)
+
+
+def _sky(rng: np.random.Generator) -> None:
+    wcs = tan(150.0, 2.0, 0.25, SIZE, SIZE)
+    image, x, y, flux = _made_up(rng)
+    flags = np.zeros(image.shape, np.uint8)
+    sky = background_map(image, flags > 0, cell=64, mask_sources=5.0)
+    background_map(image, cell=64)
+    flag_cosmic_rays(image, sky.rms**2, 1.5, sky.level, flags > 0)
+    weight = np.full(image.shape, 1 / 25, np.float32)
+    rows = detect(image, weight, flags, background=sky.level, gain=1.5)
+    stars(rows)
+    ra, dec = wcs.to_sky(x, y)
+    for prior in (wcs.shifted(7.3, -4.1), tan(150.0, 2.0, 0.255, SIZE, SIZE, rotation=170.0)):
+        found = recognise(
+            *(rows["XWIN_IMAGE"], rows["YWIN_IMAGE"], rows["FLUX_AUTO"], ra, dec, -np.log(flux), prior, SIZE, SIZE)
+        )
+        if found is not None:
+            i, j = found.detections, found.references
+            fit_wcs(rows["XWIN_IMAGE"][i], rows["YWIN_IMAGE"][i], 0.05, ra[j], dec[j], 0.01, found.wcs)
+    target = tan(150.0, 2.0, 0.25, SIZE + 40, SIZE + 40)
+    region = overlap_region(wcs, image.shape, target, (SIZE + 40, SIZE + 40))
+    assert region is not None
+    mesh = pixel_mesh(wcs, target, region)
+    noise_scale(mesh)
+    for kernel in Kernel:
+        regridded = Regridder(image, weight, flags, mesh, kernel)
+        regridded.read(region.y0, region.y0 + 10)
+    for method in Method:
+        for _ in coadd([regridded, regridded, regridded], (SIZE + 40, SIZE + 40), method).bands():
+            pass
+
+
+def _made_up(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return an image with stars, and their x, y and flux."""
+    x, y = rng.uniform(10, SIZE - 10, (2, 40))
+    flux = 10 ** rng.uniform(3.5, 5, 40)
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    image = rng.normal(100, 5, (SIZE, SIZE))
+    for star in range(40):
+        distance = (columns - x[star]) ** 2 + (rows - y[star]) ** 2
+        image += flux[star] / (2 * np.pi * 4) * np.exp(-distance / 8)
+    return image.astype(np.float32), x, y, flux
+
+
+def _pictures(image: np.ndarray) -> None:
+    bin_mean(image, 2)
+    low, high = cuts(image)
+    for kind in Stretch:
+        apply_stretch(image, low, high, kind)
+
+
+if __name__ == "__main__":
+    print(f"kernels compiled in {compile_ahead():.1f} s")
