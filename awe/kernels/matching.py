@@ -15,6 +15,8 @@ Indices = NDArray[np.int64]
 
 LIST_LENGTHS = (20, 40, 80)
 """Numbers of brightest sources tried in turn: few are fast, many forgive lists that differ in depth."""
+BEYOND_DOUBT = -15.0
+"""Logarithm of the chance probability of a shift below which no other is tried."""
 SHIFTS_REFINED = 200
 SIGNIFICANT = -3.0
 """A match is believed if the logarithm (base 10) of its probability to be chance is below this."""
@@ -169,11 +171,18 @@ def match_shift(
     tree = cKDTree(votes)
     popularity = tree.query_ball_point(votes, tolerance, return_length=True)
     best: Pattern | None = None
+    tried = np.zeros((0, 2))
     for candidate in np.argsort(popularity, kind="stable")[::-1][:SHIFTS_REFINED]:
+        # votes for one shift lie close together: to refine each of them gives the same again
+        if len(tried) and np.hypot(*(tried - votes[candidate]).T).min() < tolerance / 2:
+            continue
+        tried = np.vstack([tried, votes[candidate]])
         affine = Affine(np.eye(2), votes[tree.query_ball_point(votes[candidate], tolerance)].mean(axis=0))
         pattern = _settled(first, second, affine, tolerance, "shift", len(votes))
         if pattern is not None and (best is None or _better(pattern, best)):
             best = pattern
+        if best is not None and best.chance < BEYOND_DOUBT:
+            break
     return best if best is not None and best.chance < SIGNIFICANT else None
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 from sqlalchemy.orm.decl_api import DeclarativeAttributeIntercept
 
 from awe.model.lineage import described, inputs, install, links
-from awe.model.queries import ColumnComparator, Query, attribute_names, make_queryable, near_names, select_named
+from awe.model.queries import ColumnComparator, LinkComparator, Query, attribute_names, make_queryable, near_names, select_named
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",
@@ -153,8 +153,10 @@ class Persistent(Base):
     remark: Mapped[str | None] = described("what the task has to say about this product")
     process_id: Mapped[int | None] = mapped_column(ForeignKey("process.process_id"), index=True)
     job_id: Mapped[int | None] = mapped_column(ForeignKey("job.job_id"), index=True)
-    process: Mapped[Process | None] = relationship(doc="the task and version that made it")
-    job: Mapped[Job | None] = relationship(doc="the attempt that made it")
+    process: Mapped[Process | None] = relationship(
+        doc="the task and version that made it", comparator_factory=LinkComparator
+    )
+    job: Mapped[Job | None] = relationship(doc="the attempt that made it", comparator_factory=LinkComparator)
 
     def __init_subclass__(cls, own_table: bool = True, **kwargs: Any) -> None:
         if "__abstract__" not in vars(cls):

@@ -1,7 +1,8 @@
 """Query persistent objects in their own terms: `(ReducedFrame.bias.sigma < 6) & (ReducedFrame.object == "M67")`."""
 
 import difflib
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from datetime import date
 from typing import Any
@@ -52,6 +53,19 @@ def attribute(cls: type, name: str) -> Any:
     return getattr(cls, name)
 
 
+class _Found(Iterator[Any]):
+    """The objects that one use of a query found, from the first on."""
+
+    def __init__(self, objects: Sequence[Any]) -> None:
+        self._objects = iter(objects)
+        self.untouched: int | None = len(objects)
+        """Their number, as long as none was taken."""
+
+    def __next__(self) -> Any:
+        self.untouched = None
+        return next(self._objects)
+
+
 class Query:
     """A lazy selection of persistent objects; it is also a condition, and costs one statement for each use."""
 
@@ -59,6 +73,7 @@ class Query:
         self.persistent_class = cls
         self._condition = condition
         self._order = order
+        self._iteration: Callable[[], _Found | None] = lambda: None
 
     def __clause_element__(self) -> ColumnElement[bool]:
         return self._condition
@@ -94,11 +109,16 @@ class Query:
         return select(cls).where(self._condition).order_by(*self._order, cls.object_id)
 
     def __len__(self) -> int:
+        begun = self._iteration()
+        if begun is not None and begun.untouched is not None:
+            return begun.untouched  # list(query) asks for the length after the iterator: no second statement for that
         cls: Any = self.persistent_class
         return current_session().scalar(select(func.count(cls.object_id)).where(self._condition)) or 0
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(current_session().scalars(self.statement).unique().all())
+        found = _Found(current_session().scalars(self.statement).unique().all())
+        self._iteration = weakref.ref(found)
+        return found
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
@@ -121,13 +141,15 @@ class Query:
 
     def _reversed(self) -> "Query":
         cls: Any = self.persistent_class
-        order = tuple(o.desc() if not hasattr(o, "modifier") else o.element for o in (*self._order, cls.object_id))
+        order = tuple(_turned(o) for o in (*self._order, cls.object_id))
         return Query(self.persistent_class, self._condition, order)
 
     def order_by(self, name: str) -> "Query":
-        """Return the same selection in the order of an attribute; `-name` is descending."""
+        """Return the same selection in the order of an attribute; `-name` is descending, unknown values come last."""
         column = attribute(self.persistent_class, name.removeprefix("-"))
-        return Query(self.persistent_class, self._condition, (column.desc() if name.startswith("-") else column,))
+        known_first = column.is_(None).__clause_element__()  # databases differ in where they put null
+        order = (known_first, column.desc() if name.startswith("-") else column.asc())
+        return Query(self.persistent_class, self._condition, order)
 
     def first(self) -> Any:
         """Return the first object; None if there is none."""
@@ -178,6 +200,14 @@ class Query:
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><td>{o.object_id}</td><td>{o}</td></tr>" for o in self[:20])
         return f"<p>{len(self)} {self.persistent_class.__name__}</p><table>{rows}</table>"
+
+
+def _turned(order: Any) -> Any:
+    """Return the opposite of one term of an order."""
+    modifier = getattr(order, "modifier", None)
+    if modifier is operators.desc_op:
+        return order.element.asc()
+    return (order.element if modifier is operators.asc_op else order).desc()
 
 
 class ColumnComparator(ColumnProperty.Comparator[Any]):
@@ -245,27 +275,38 @@ class LinkComparator(RelationshipProperty.Comparator[Any]):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name in _SLOTS:
             return super().__getattr__(name)  # type: ignore[misc]
-        target = self.mapper.class_
-        if name not in attribute_names(target):
-            raise AttributeError(
-                f"{target.__name__} has no attribute {name!r}; {near_names(name, attribute_names(target))}"
-            )
-        return Path(self, getattr(target, name))
+        return Path(self, attribute(self.mapper.class_, name))
 
     def _query(self, condition: ColumnElement[bool]) -> Query:
         return Query(self._parententity.class_, condition)
 
-    def has(self, criterion: Any = None, **kwargs: Any) -> Any:
+    def has(self, criterion: Any = None, **named: Any) -> Any:
         """Return a query for objects whose link leads to one that fulfils a condition."""
-        return self._query(super().has(_plain(criterion), **kwargs))
+        return self._query(self._leading_to(criterion, named))
 
-    def any(self, criterion: Any = None, **kwargs: Any) -> Any:
+    def any(self, criterion: Any = None, **named: Any) -> Any:
         """Return a query for objects of whose links one leads to one that fulfils a condition."""
-        return self._query(super().any(_plain(criterion), **kwargs))
+        return self._query(self._leading_to(criterion, named))
 
     def contains(self, other: Any, **kwargs: Any) -> Any:
         """Return a query for objects of whose links one leads to `other`."""
-        return self._query(super().contains(other, **kwargs))
+        return self._query(self._leading_to(None, {"object_id": other.object_id}))
+
+    def _leading_to(self, criterion: Any, named: dict[str, Any]) -> ColumnElement[bool]:
+        """Return the condition as `IN (SELECT ...)`: each class keeps its own tables, at any depth of a path.
+
+        An empty link fulfils its negation, as it does with EXISTS.
+        """
+        (own, ids), *more = self.property.local_remote_pairs or ()
+        here = getattr(self._parententity.entity, self.property.parent.get_property_by_column(own).key)
+        target = inspect(self.mapper.class_)
+        remote = more[0][0] if more else ids
+        found = select(getattr(target.class_, target.get_property_by_column(remote).key)).correlate(None)
+        conditions = [getattr(target.class_, name) == value for name, value in named.items()]
+        found = found.where(*conditions, *(() if criterion is None else (_plain(criterion),)))
+        if more:
+            found = select(ids).where(more[0][1].in_(found)).correlate(None)
+        return and_(_plain(here.isnot(None)), _plain(here.in_(found)))
 
     def in_(self, other: Any) -> Any:
         """Return a query for objects whose link leads to one of `other`."""
@@ -305,7 +346,8 @@ def select_named(cls: Any, **named: Any) -> Query:
             target = target.name
         elif isinstance(value, str) and isinstance(target.property.columns[0].type, Date):
             value = _date(name, value)  # noqa: PLW2901
-        query &= target.like(_sql_pattern(value)) if isinstance(value, str) and _is_pattern(value) else target == value
+        is_pattern = isinstance(value, str) and _is_pattern(value)
+        query &= target.like(_sql_pattern(value), escape="\\") if is_pattern else target == value
     return query
 
 
@@ -321,7 +363,9 @@ def _is_pattern(text: str) -> bool:
 
 
 def _sql_pattern(text: str) -> str:
-    return text.replace("%", r"\%").replace("*", "%").replace("?", "_")
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return text.replace("*", "%").replace("?", "_")
 
 
 def one(session: Session, cls: Any, **named: Any) -> Any:
