@@ -39,7 +39,7 @@ bench: $(VENV)/.installed-dev ## measure the kernels and the pipeline, beside th
 docs: $(VENV)/.installed-dev ## write the generated reference pages again
 	$(BIN)/python -m awe.cli.reference docs/reference/cli.md
 	$(BIN)/python -m awe.instruments.reference docs/howto/add-an-instrument.md
-	$(BIN)/python -m awe.model.reference_pages docs/reference/classes.md
+	$(BIN)/python -m awe.model.reference_pages docs/reference/classes.md docs/reference/settings.md
 
 serve: $(VENV)/.installed ## serve the site of the demo
 	$(AWE) serve

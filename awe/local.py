@@ -67,8 +67,9 @@ def start_data_server(
     ]
     log = folder / "server.log"
     with open(log, "ab") as errors:
+        # A session of its own: Ctrl-C is for the program that leads, which may still have files to store.
         process = subprocess.Popen(  # noqa: S603 - the command is ours
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
         )
     address = _first_line(process)
     if address:

@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -44,6 +44,8 @@ class StoredFile:
     filename: str
     size: int
     sha256: str
+    modified: float = field(default=0.0, compare=False)
+    """When it was stored (seconds since 1970), where the data server was asked for a list."""
 
 
 class Store:
@@ -131,7 +133,7 @@ class Store:
         after: str | None = ""
         while after is not None:
             page = self._request("GET", "", {"list": "", "after": after}).json()
-            yield from (StoredFile(file["name"], file["size"], file["sha256"]) for file in page["files"])
+            yield from (StoredFile(f["name"], f["size"], f["sha256"], f["mtime"]) for f in page["files"])
             after = page["next"]
 
     def status(self) -> dict[str, Any]:

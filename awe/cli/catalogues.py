@@ -38,7 +38,8 @@ def add(place: Workplace, file: Path, name: str, form: str, photometric_only: bo
     with place.connected() as (settings, store):
         added, is_new = add_catalogue(engine, store, settings, file, name, form, astrometric=not photometric_only)
     bands = f", bands {', '.join(added.bands)}" if added.bands else ""
-    click.echo(f"{'added' if is_new else 'already there:'} {added} ({added.object_id}): {plural(added.rows, 'star')}{bands}")
+    what = f"{added} ({added.object_id}): {plural(added.rows, 'star')}{bands}"
+    click.echo(f"added {what}" if is_new else f"already there: {what}")
 
 
 @catalogue.command(name="list")
@@ -55,6 +56,6 @@ def list_all(place: Workplace, as_json: bool) -> None:
         if as_json:
             print_json([as_dict(c) for c in found])
             return
-        headers = ("id", "name", "stars", "bands", "astrometry", "added", "description")
-        rows = [(c.object_id, c.name, c.rows, " ".join(c.bands), c.astrometric, c.creation_date, c.description) for c in found]
+        headers = ("id", "name", "stars", "bands", "astrometry", "description")
+        rows = [(c.object_id, c.name, c.rows, " ".join(c.bands), c.astrometric, c.description) for c in found]
         click.echo(table(headers, rows) if rows else "no catalogue yet: awe catalogue add FILE --name NAME --form FORM")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from awe.cli.printing import plural, seconds_shown, table
+from awe.cli.progress import not_started
 from awe.processing.engine import Outcome
 from awe.processing.orders import Order
 from awe.processing.plan import Plan, Step
@@ -99,8 +100,6 @@ def outcome_text(
     if outcome.results:
         blocks.append(by_class(outcome.results))
     blocks += _listed(f"failed ({len(outcome.failed)}):", [_first_line(reason) for reason in outcome.failed.values()])
-    if outcome.skipped:
-        blocks.append(f"not started, since something they need failed: {len(outcome.skipped)}")
     blocks += _listed("can't be made:", impossible)
     blocks.append(_last_line(cls, [(o, r) for o, r in made if o.class_name == cls.__name__], there, len(made), seconds))
     return "\n\n".join(blocks)
@@ -112,10 +111,12 @@ def by_class(results: list[tuple[Order, Result]]) -> str:
     for name in dict.fromkeys(order.class_name for order, _ in results):
         own = [result for order, result in results if order.class_name == name]
         found = sum(r.found for r in own)
-        failed = sum(r.object_id is None for r in own)
-        rows.append((name, len(own) - found - failed, found, failed, f"{sum(r.seconds for r in own):.1f}"))
-    headers = ["class", "made", "found", "failed", "task time (s)"]
-    keep = [i for i in range(5) if i not in (2, 3) or any(row[i] for row in rows)]
+        waiting = sum(not_started(r) for r in own)
+        failed = sum(r.object_id is None for r in own) - waiting
+        made = len(own) - found - failed - waiting
+        rows.append((name, made, found, failed, waiting, f"{sum(r.seconds for r in own):.1f}"))
+    headers = ["class", "made", "found", "failed", "not started", "task time (s)"]
+    keep = [i for i in range(6) if i in (0, 1, 5) or any(row[i] for row in rows)]
     return table([headers[i] for i in keep], [[row[i] for i in keep] for row in rows])
 
 

@@ -17,7 +17,7 @@ class Progress:
     """Shows steps as they start and end; on standard error, so that results can be piped."""
 
     quiet: bool = False
-    live: bool = field(default_factory=lambda: sys.stderr.isatty())
+    live: bool = field(default_factory=sys.stderr.isatty)
     started: float = field(default_factory=time.monotonic)
     running: dict[int, str] = field(default_factory=dict)
     failed: int = 0
@@ -28,12 +28,12 @@ class Progress:
             self.running[order.number] = order.target
         else:
             self.running.pop(order.number, None)
-            self.failed += result.object_id is None
+            self.failed += result.object_id is None and not not_started(result)
         if self.quiet:
             return
         if self.live:
             self._rewrite(done, total)
-        elif result is not None:
+        elif result is not None and not not_started(result):
             click.echo(_line(order, result, done, total), err=True)
 
     def _rewrite(self, done: int, total: int) -> None:
@@ -47,6 +47,11 @@ class Progress:
         """Remove the live line."""
         if self.live and not self.quiet:
             click.echo("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r", nl=False, err=True)
+
+
+def not_started(result: Result) -> bool:
+    """Tell whether a step did not start, since something it needs failed."""
+    return result.object_id is None and result.error.startswith("not started")
 
 
 def _line(order: Order, result: Result, done: int, total: int) -> str:

@@ -55,7 +55,9 @@ def _brought_up_to_date(settings: Settings) -> list[str]:
     if before != head:
         upgrade_schema(engine)
         name = engine.url.render_as_string(hide_password=True)
-        done.append(f"created the tables in {name}" if before is None else f"database {name}: schema {before} -> {head}")
+        done.append(
+            f"created the tables in {name}" if before is None else f"database {name}: schema {before} -> {head}"
+        )
     with short_transaction(engine) as session:
         said = register_processes(session)
     if said and before is None:
@@ -145,7 +147,7 @@ def completion(shell: str) -> None:
     \b
     Example: eval "$(awe completion bash)"     (in ~/.bashrc)
     """
-    from awe.cli import cli  # noqa: PLC0415  it imports this module
+    from awe.cli import cli
 
     made = get_completion_class(shell)
     assert made is not None

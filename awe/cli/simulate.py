@@ -16,7 +16,10 @@ def _plan_options(command: Any) -> Any:
     for name in reversed(_CHOICES):
         declared = known[name]
         command = click.option(
-            f"--{name}", type=type(declared.default), metavar="N", help=f"{declared.metadata['doc']} [{declared.default}]"
+            f"--{name}",
+            type=type(declared.default),
+            metavar="N",
+            help=f"{declared.metadata['doc']} [{declared.default}]",
         )(command)
     return command
 

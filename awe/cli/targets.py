@@ -66,9 +66,13 @@ class TargetGroup(click.Group):
 def _selection_options(cls: type) -> list[click.Option]:
     options = [click.Option([f"--{name}"], metavar="NAME", help=doc) for name, doc in _SELECTION.items()]
     options.append(click.Option(["--frame"], type=int, metavar="ID", help="make it of this one frame"))
-    options.append(click.Option(["--grid"], metavar="NAME", help="grid target; without it, one is laid out for the target"))
+    options.append(
+        click.Option(["--grid"], metavar="NAME", help="grid target; without it, one is laid out for the target")
+    )
     if "source_lists" in inputs(cls):
-        several = click.Option(["--source-list", "source_lists"], type=int, multiple=True, metavar="ID", help="associate these lists")
+        several = click.Option(
+            ["--source-list", "source_lists"], type=int, multiple=True, metavar="ID", help="associate these lists"
+        )
         options.append(several)
     return options
 
@@ -179,7 +183,9 @@ make = TargetGroup(
     "make",
     action=_make,
     more=[
-        click.Option(["--workers"], type=click.IntRange(1, 1024), metavar="N", help="processes that work at the same time"),
+        click.Option(
+            ["--workers"], type=click.IntRange(1, 1024), metavar="N", help="processes that work at the same time"
+        ),
         click.Option(["-n", "--dry-run"], is_flag=True, help="show the plan only"),
         click.Option(**_EVERY),  # type: ignore[arg-type]
         click.Option(**_JSON),  # type: ignore[arg-type]

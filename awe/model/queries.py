@@ -300,17 +300,18 @@ class LinkComparator(RelationshipProperty.Comparator[Any]):
         (own, ids), *more = self.property.local_remote_pairs or ()
         here = getattr(self._parententity.entity, self.property.parent.get_property_by_column(own).key)
         target = inspect(self.mapper.class_)
-        remote = more[0][0] if more else ids
-        found = select(getattr(target.class_, target.get_property_by_column(remote).key)).correlate(None)
+        remote = getattr(target.class_, target.get_property_by_column(more[0][0] if more else ids).key)
+        found = select(ids if more else remote).select_from(target.class_).correlate(None)
+        if more:
+            found = found.join(self.property.secondary, _plain(remote == more[0][1]))
         conditions = [getattr(target.class_, name) == value for name, value in named.items()]
         found = found.where(*conditions, *(() if criterion is None else (_plain(criterion),)))
-        if more:
-            found = select(ids).where(more[0][1].in_(found)).correlate(None)
-        return and_(_plain(here.isnot(None)), _plain(here.in_(found)))
+        # the parser of SQLite holds deeper paths if the subquery comes first
+        return and_(_plain(here.in_(found)), _plain(here.isnot(None)))
 
     def in_(self, other: Any) -> Any:
         """Return a query for objects whose link leads to one of `other`."""
-        column = getattr(self._parententity.class_, f"{self.key}_id")
+        column = getattr(self._parententity.class_, f"{self.property.key}_id")
         return self._query(_plain(column.in_([o.object_id for o in other])))
 
     def __eq__(self, other: Any) -> Any:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from awe.errors import MissingInput
 from awe.model.lineage import Wanted
-from awe.model.night import night_bounds
+from awe.model.night import night_bounds, night_of
 
 MAXIMUM_RAWS = 40
 """More raw calibration frames than this do not make a master better, only slower."""
@@ -22,6 +22,14 @@ def follow(product: Any, path: str) -> Any:
             return None
         product = getattr(product, name)
     return product
+
+
+def _of(same: tuple[str, ...]) -> str:
+    return " and ".join(("the chip", *(f"the {name}" for name in same)))
+
+
+def _newest(same: tuple[str, ...]) -> str:
+    return f"the newest valid one of {_of(same)}"
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,10 @@ class Of:
         object.__setattr__(self, "paths", tuple(paths.items()))
         object.__setattr__(self, "only", only)
 
+    def __str__(self) -> str:
+        of = [f"the same `{role}`" for role in self.roles] + [f"`{name}` = `{path}`" for name, path in self.paths]
+        return f"the one of {' and '.join(of)}" + (f", if that is a {self.only}" if self.only else "")
+
     def choose(self, session: Session, source: type, product: Any) -> Any:
         """Return the wanted product, found or still to be made."""
         key = {role: getattr(product, role) for role in self.roles}
@@ -59,6 +71,9 @@ class Through:
 
     path: str
 
+    def __str__(self) -> str:
+        return f"`{self.path}`: the very one that was used there"
+
     def choose(self, session: Session, source: type, product: Any) -> Any:
         """Return what the path leads to."""
         return follow(product, self.path)
@@ -72,6 +87,11 @@ class CalibrationFor:
     same: tuple[str, ...] = ()
     needed_as: str = ""
     """Name under which the instrument may require it; if it does not, having none is no error. Empty: required."""
+
+    def __str__(self) -> str:
+        none = f"; none if there are no raws and the instrument does not require `{self.needed_as}`"
+        needed = none if self.needed_as else ""
+        return f"{_newest(self.same)} that covers `{self.role}`, else one made for its night{needed}"
 
     def choose(self, session: Session, source: type, product: Any) -> Any:
         """Return the calibration to use, or the one to make for the night."""
@@ -105,6 +125,10 @@ class SameInterval:
     same: tuple[str, ...] = ()
     optional: bool = False
 
+    def __str__(self) -> str:
+        none = "; none if there is nothing to make it of" if self.optional else ""
+        return f"{_newest(self.same)} that covers the middle of the interval, else one made for the interval{none}"
+
     def choose(self, session: Session, source: Any, product: Any) -> Any:
         """Return the newest valid one, or the one to make for the same interval."""
         middle = product.valid_from + (product.valid_to - product.valid_from) / 2
@@ -137,6 +161,12 @@ class NearestRaws:
     same: tuple[str, ...] = ()
     default_days: float = 7.0
 
+    def __str__(self) -> str:
+        return (
+            f"all valid ones of {_of(self.same)} of the nearest night with at least {self.minimum}, within "
+            f"`calibration_days.{self.kind}` of the instrument ({self.default_days:g} d); at most {MAXIMUM_RAWS}"
+        )
+
     def choose(self, session: Session, source: Any, product: Any) -> list[Any]:
         """Return the raw frames in order of observation; empty if there are none in reach."""
         days = float(product.chip.instrument.calibration_days.get(self.kind, self.default_days))
@@ -168,9 +198,8 @@ class NearestRaws:
         return f"{wanted}; nearest: {nearest.date_obs:%Y-%m-%dT%H:%M}{judged}"
 
     def _nearest(self, nights: list[tuple[date, int]], product: Any) -> date:
-        middle = (product.valid_from + (product.valid_to - product.valid_from) / 2).date()
-        longitude = product.chip.instrument.telescope.longitude
-        own = next((n for n, _ in nights if night_bounds(n, longitude)[0] == product.valid_from), middle)
+        middle = product.valid_from + (product.valid_to - product.valid_from) / 2
+        own = night_of(middle, product.chip.instrument.telescope.longitude)
 
         def distance(entry: tuple[date, int]) -> tuple[int, date]:
             return abs((entry[0] - own).days), entry[0]

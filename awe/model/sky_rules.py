@@ -19,6 +19,10 @@ class CatalogueFor:
     role: str
     photometric: bool = False
 
+    def __str__(self) -> str:
+        what = "with magnitudes in its band" if self.photometric else "good enough for astrometry"
+        return f"the newest valid one with stars in the sky cells of `{self.role}`, {what}"
+
     def choose(self, session: Session, source: type, product: Any) -> Any:
         """Return the catalogue; None if no catalogue covers the frame."""
         raw = follow(product, self.role)
@@ -46,6 +50,11 @@ class OfFirstExposure:
     same: tuple[str, ...] = ()
     standard: bool = False
 
+    def __str__(self) -> str:
+        of = " and ".join(("the same chip", *(f"the same {name}" for name in self.same)))
+        first = "standard exposure of the night" if self.standard else "exposure of the target"
+        return f"that of the first valid {first} with {of} as `{self.role}`; none if it is that one"
+
     def choose(self, session: Session, source: Any, product: Any) -> Any:
         """Return the wanted product of the first exposure."""
         from awe.model.raw import RawScienceFrame, RawStandardFrame
@@ -71,6 +80,9 @@ class FramesOnGrid:
 
     A grid target without object takes every exposure whose sky cells it shares.
     """
+
+    def __str__(self) -> str:
+        return "of all valid science exposures of the grid target's object, in the filter; without object, of all there"
 
     def choose(self, session: Session, source: Any, product: Any) -> list[Wanted]:
         """Return the wanted regridded frames, by time and chip."""

@@ -102,6 +102,9 @@ class _Run:
                     self._feed(pool, running, settings)
                 except BrokenProcessPool:
                     self._take_back(running, broken)
+                except KeyboardInterrupt:
+                    pool.shutdown(cancel_futures=True)  # what runs may end: its products are kept
+                    raise
 
     def _feed(self, pool: ProcessPoolExecutor, running: dict[Future[Result], Order], settings: Settings) -> None:
         while True:

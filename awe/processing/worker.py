@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -177,7 +178,11 @@ def _fail(engine: Engine, job: Job, error: Exception, message: str, seconds: flo
 
 
 def end_with(parent: int) -> None:
-    """Let this process end as soon as the one that gave it work is gone (initialiser of a worker)."""
+    """Let this process end as soon as the one that gave it work is gone (initialiser of a worker).
+
+    Ctrl-C reaches all processes of a terminal: it is left to the one that gives the work.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     started = process_started(parent)
 
     def watch() -> None:

@@ -15,6 +15,7 @@ from awe.model.persistent import Job, Persistent, Process, QualityFlag, Validity
 from awe.processing.staleness import why_stale
 from awe.services.declared import Field, fields_of, plain
 from awe.services.lineage_graph import all_edges
+from awe.services.sessions import TookTooLong, deadline
 from awe.services.summaries import Summary, summaries
 
 SHOWN_USERS = 20
@@ -22,6 +23,9 @@ SHOWN_USERS = 20
 
 LOOKED_AT = 30
 """Ancestors up to which the page of an object says at once whether it is stale: each costs some milliseconds."""
+
+PATIENCE = 0.1
+"""Seconds that the page of an object waits for this."""
 
 _HEADINGS = ("Measured", "Exposure", "Parameters", "Coordinates", "File", "Object")
 _COORDINATES = ("crval", "crpix", "cd1_", "cd2_", "wcs", "footprint")
@@ -82,7 +86,7 @@ class ObjectView:
     stale: list[str] | None
     """Why it is stale, one sentence each; None if it is not made from anything, or if that takes long to find out."""
     is_long_story: bool = False
-    """It has so many ancestors that whether it is stale is told by a page of its own."""
+    """Whether it is stale takes long to find out, and is told by a page of its own."""
     filename: str | None = None
     linking: list[tuple[str, str]] = field(default_factory=list)
     """(class, link) of tables whose rows may link to the object."""
@@ -113,6 +117,7 @@ def view_object(session: Session, object_id: int) -> ObjectView:
     ids = [object_id, *linked.values(), *(m["input_id"] for rows in roles.values() for m in rows)]
     known = summaries(session, ids)
     is_long = bool(inputs(cls)) and _has_many_ancestors(session, object_id)
+    stale = stale_sentences(session, thing, PATIENCE) if inputs(cls) and not is_long else None
     return ObjectView(
         summary=known[object_id],
         cls=cls,
@@ -126,8 +131,8 @@ def view_object(session: Session, object_id: int) -> ObjectView:
         reason_invalid=thing.judgement,
         process=thing.process,
         job=thing.job,
-        stale=stale_sentences(session, thing) if inputs(cls) and not is_long else None,
-        is_long_story=is_long,
+        stale=stale,
+        is_long_story=bool(inputs(cls)) and stale is None,
         filename=getattr(thing, "filename", None),
         linking=[] if inputs(cls) or isinstance(thing, Frame) else _linking(cls),
     )
@@ -217,10 +222,13 @@ def _has_many_ancestors(session: Session, object_id: int) -> bool:
     return len(found) > LOOKED_AT
 
 
-def stale_sentences(session: Session, thing: Persistent) -> list[str]:
-    """Return why an object is stale, one sentence each; empty if it is up to date."""
+def stale_sentences(session: Session, thing: Persistent, patience: float) -> list[str] | None:
+    """Return why an object is stale, one sentence each; None if that takes longer than `patience` seconds to tell."""
     try:
-        return why_stale(session, thing)
+        with deadline(session, patience):
+            return why_stale(session, thing)
+    except TookTooLong:
+        return None
     except AweError as error:  # that it can't be judged is an answer, too
         return [str(error)]
 

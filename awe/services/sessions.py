@@ -1,8 +1,12 @@
-"""One short reading session for each request."""
+"""One short reading session for each request, and work that ends in time."""
 
-from typing import cast
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 from flask import Flask, current_app, g
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from awe.services.parts import parts
@@ -23,3 +27,23 @@ def close_sessions(app: Flask) -> None:
         opened: Session | None = g.pop("session", None)
         if opened is not None:
             opened.close()
+
+
+class TookTooLong(Exception):
+    """Something was given up, since it took longer than the page waits."""
+
+
+@contextmanager
+def deadline(session: Session, seconds: float) -> Iterator[None]:
+    """Raise TookTooLong at the first statement of the session that begins after so many seconds."""
+    end = time.monotonic() + seconds
+
+    def check(_state: Any) -> None:
+        if time.monotonic() > end:
+            raise TookTooLong
+
+    event.listen(session, "do_orm_execute", check)
+    try:
+        yield
+    finally:
+        event.remove(session, "do_orm_execute", check)

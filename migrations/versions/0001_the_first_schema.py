@@ -1,4 +1,4 @@
-"""the first schema."""
+"""The first schema."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -1003,7 +1003,8 @@ def upgrade() -> None:
         sa.Column("n_rejected", sa.Integer(), nullable=True, comment="stars that were rejected as outliers"),
         sa.Column("rms", sa.Double(), nullable=True, comment="rms of the residuals for one axis"),
         sa.Column("rms_sky", sa.Double(), nullable=True, comment="rms of the residuals for one axis"),
-        sa.Column("rms_bright", sa.Double(), nullable=True, comment="rms for one axis, stars with S/N above 30"),
+        sa.Column("rms_bright", sa.Double(), nullable=True, comment="rms for one axis, single stars with S/N above 30"),
+        sa.Column("n_bright", sa.Integer(), nullable=True, comment="number of these stars"),
         sa.Column("sigma_ra", sa.Double(), nullable=True, comment="error of the zero point in right ascension"),
         sa.Column("sigma_dec", sa.Double(), nullable=True, comment="error of the zero point in declination"),
         sa.Column("epoch", sa.Double(), nullable=True, comment="epoch to which proper motions were applied"),
@@ -1026,7 +1027,10 @@ def upgrade() -> None:
             comment="largest distance of a star from its reference after the first fit",
         ),
         sa.Column(
-            "param_maximum_offset", sa.Float(), nullable=False, comment="largest pointing error that is searched"
+            "param_maximum_offset",
+            sa.Float(),
+            nullable=False,
+            comment="pointing error that is searched first; then half the diagonal of the frame",
         ),
         sa.Column("param_sigma_clip", sa.Float(), nullable=False, comment="rejection of outliers"),
         sa.Column(

@@ -71,6 +71,18 @@ def test_a_long_story_has_a_page_of_its_own(client: FlaskClient, world: Any) -> 
     assert isinstance(client.get(f"/object/{coadd}/why.json").json["stale"], list)  # type: ignore[index]
 
 
+def test_a_story_that_is_too_long_is_given_up(client: FlaskClient, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("awe.services.pages.objects.WHY_SECONDS", 0.0)
+    monkeypatch.setattr("awe.services.objectview.PATIENCE", 0.0)
+    reduced = world.ids["ReducedFrame"]
+
+    answer = client.get(f"/object/{reduced}/why")
+
+    assert answer.status_code == 503
+    assert f"awe why {reduced}" in answer.text
+    assert view(client, reduced)["why"] == f"/object/{reduced}/why.json"
+
+
 def test_process_and_job_are_linked(client: FlaskClient, world: Any) -> None:
     page = client.get(f"/object/{world.ids['ReducedFrame']}").text
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request, send_file
 
-from awe.errors import NotFound
+from awe.errors import DatabaseUnavailable, NotFound
 from awe.kernels.flag_picture import COLOURS
 from awe.kernels.stretch import Cuts, Stretch
 from awe.model.catalogue import AssociateList, SourceList
@@ -22,6 +22,7 @@ from awe.store import Store
 objects = Blueprint("objects", __name__)
 
 PICTURE_WIDTH = 1024
+WHY_SECONDS = 20.0
 _LOOKS = ("stretch", "cuts", "invert", "plane")
 
 
@@ -70,7 +71,9 @@ def _filename(object_id: int) -> tuple[str, int | None]:
 def why(object_id: int) -> Response:
     """Show why an object is stale, looking at all it was made from."""
     thing = find_object(session(), object_id)
-    reasons = stale_sentences(session(), thing)
+    reasons = stale_sentences(session(), thing, WHY_SECONDS)
+    if reasons is None:
+        raise DatabaseUnavailable(f"whether {thing} is stale is not known after {WHY_SECONDS:g} s: ask `awe why {object_id}`")
     return answer("why.html", lambda: {"object_id": object_id, "stale": reasons}, thing=thing, reasons=reasons)
 
 
