@@ -1,8 +1,11 @@
 """`awe demo`: from nothing to pages that can be clicked through, with a simulated night or with real frames."""
 
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -89,12 +92,31 @@ def demo(
         place.say(sentence)
     with place.connected() as (settings, store):
         state = Demo(place, settings, store)
-        _take_in(state, data, catalogues, size)
+        with _compiling(state):
+            _take_in(state, data, catalogues, size)
         outcome = _make(state)
         click.echo(_summary(state, outcome, time.monotonic() - start))
         if not no_serve:
             serve_pages(replace(settings, port=free_port(settings)))
     return FAILED if outcome.failed else 0
+
+
+@contextmanager
+def _compiling(state: Demo) -> Iterator[None]:
+    """Compile the kernels in a process of its own meanwhile; at the end wait for it."""
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-m", "awe.kernels.compile_ahead"], stdout=subprocess.DEVNULL)
+    try:
+        yield
+        waited = time.monotonic()
+        process.wait()
+        if time.monotonic() - waited > 1:
+            state.place.say(
+                f"kernels compiled in {seconds_shown(time.monotonic() - began)}; they are kept for next time"
+            )
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _own_place(place: Workplace, port: int | None) -> Workplace:

@@ -1,8 +1,9 @@
 """`awe doctor`: what is damaged or left over."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import click
+from sqlalchemy import Engine
 
 from awe.cli.failures import FAILED
 from awe.cli.printing import plural, print_json
@@ -17,6 +18,7 @@ from awe.processing.housekeeping import (
     half_made,
     left_scratch,
 )
+from awe.store import Store
 
 
 @click.command()
@@ -36,8 +38,10 @@ def doctor(place: Workplace, repair: bool, everything: bool, deep: bool, as_json
     Example: awe doctor
              awe doctor --repair
     """
-    findings = list(_all_findings(place, everything, deep))
-    done = [_treated(finding, repair) for finding in findings]
+    engine = place.engine
+    with place.connected() as (_, store):
+        findings = list(_findings(place, engine, store, everything, deep))
+        done = [_treated(finding, repair) for finding in findings]
     left = sum(not outcome for outcome in done)
     if as_json:
         entries = zip(findings, done, strict=True)
@@ -49,17 +53,14 @@ def doctor(place: Workplace, repair: bool, everything: bool, deep: bool, as_json
     return FAILED if left else 0
 
 
-def _all_findings(place: Workplace, everything: bool, deep: bool) -> Iterable[Finding]:
-    engine = place.engine
+def _findings(place: Workplace, engine: Engine, store: Store, everything: bool, deep: bool) -> Iterator[Finding]:
     yield from catalogue_findings(engine)
     yield from dead_jobs(engine)
     yield from left_scratch(place.settings)
     yield from half_made(engine)
-    with place.connected() as (_settings, store):
-        # Repairs need the data server, so they are done while it runs: the generator stays open until then.
-        yield from file_findings(engine, store, everything)
-        if deep:
-            yield from deep_findings(engine, store)
+    yield from file_findings(engine, store, everything)
+    if deep:
+        yield from deep_findings(engine, store)
 
 
 def _treated(finding: Finding, repair: bool) -> str:

@@ -22,7 +22,7 @@ def make_bias_frame(product: BiasFrame, products: Products) -> None:
     p, raws = product.parameters, product.raw_biases
     section = Section.parse(raws[0].data_section)
     levels = [np.median(section.cut(products.image(raw))) for raw in raws]
-    product.raw_level = float(np.median(levels))
+    product.raw_level = float(np.mean(levels))
     noise = DetectorNoise(raws[0].gain, product.read_noise.value)
     master = combined(products, raws, lambda raw: trimmed(products, raw, p.overscan), p.combine, p.sigma_clip, noise)
     statistics = clipped_statistics(master.image)

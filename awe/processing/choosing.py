@@ -35,6 +35,7 @@ class Chooser:
         self.session = session
         self.parameters = parameters or {}
         self._resolved: dict[Any, Any] = {}
+        self._instances: dict[Any, Any] = {}
         self._stale: dict[int, list[str]] = {}
         self._planned: dict[int, Planned] = {}
 
@@ -46,7 +47,7 @@ class Chooser:
         """Return the up-to-date product that is wanted, or a new instance that is planned."""
         key = {name: self._key_value(value) for name, value in wanted.key.items()}
         wish = parameters or self.parameters.get(wanted.product_class)
-        memo = (wanted.product_class, wish, tuple((name, _identity(value)) for name, value in key.items()))
+        memo = (wanted.product_class, wish, _identities(key))
         if memo not in self._resolved:
             self._resolved[memo] = self._attempt(wanted.product_class, key, wish)
         found = self._resolved[memo]
@@ -102,6 +103,13 @@ class Chooser:
         return found
 
     def _plan(self, cls: Any, key: dict[str, Any], parameters: Any, reasons: list[str]) -> Any:
+        """Return the new instance that is planned; the same one, however often and by whatever way it is asked for."""
+        same = (cls, parameters, _identities(key))
+        if same not in self._instances:
+            self._instances[same] = self._new(cls, key, parameters, reasons)
+        return self._instances[same]
+
+    def _new(self, cls: Any, key: dict[str, Any], parameters: Any, reasons: list[str]) -> Any:
         product = cls()
         if parameters is not None:
             product.parameters = parameters
@@ -232,6 +240,10 @@ def invalid(product: Any) -> str:
 
 def _wish(parameters: dict[type, Any], product: Any) -> Any:
     return parameters.get(type(product)) or getattr(product, "parameters", None)
+
+
+def _identities(key: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, _identity(value)) for name, value in key.items())
 
 
 def _identity(value: Any) -> Any:

@@ -21,6 +21,9 @@ from awe.model.frame import Calibration, FileBacked, Frame
 from awe.processing.provenance import cards_of
 from awe.store import Store
 
+ROOM = 60
+"""Characters that value and comment of a card may share."""
+
 ReadRows = Callable[[int, tuple[str, ...]], dict[str, np.ndarray]]
 """Reads columns of the rows of a source list, by its number."""
 
@@ -78,7 +81,7 @@ class Products:
         header = fits.Header()
         header.update(wcs.cards if wcs is not None else {})
         for keyword, value, comment in cards_of(product):
-            header[keyword] = (value, comment)
+            header[keyword] = (value, comment[: max(0, ROOM - len(str(value)))])
         header.update({k.replace("_", "-"): v for k, v in cards.items()})
         header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "when this file was written (UTC)")
         header["CREATOR"] = (f"awe {__version__}", "software")
@@ -91,7 +94,7 @@ class Products:
         """Store a table as the file of a product that has no image."""
         header = fits.Header()
         for keyword, value, comment in cards_of(product):
-            header[keyword] = (value, comment)
+            header[keyword] = (value, comment[: max(0, ROOM - len(str(value)))])
         hdu = fits.BinTableHDU(table, name=name)
         with self.scratch() as folder:
             path = folder / "product.fits"

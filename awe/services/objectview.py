@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from awe.errors import AweError, NotFound
+from awe.errors import AweError, DatabaseUnavailable, NotFound
 from awe.model.frame import FileBacked, Frame
 from awe.model.lineage import inputs
 from awe.model.persistent import Job, Persistent, Process, QualityFlag, Validity, persistent_class
@@ -26,6 +26,9 @@ LOOKED_AT = 30
 
 PATIENCE = 0.1
 """Seconds that the page of an object waits for this."""
+
+LONG_PATIENCE = 20.0
+"""Seconds that the page waits which tells nothing else."""
 
 _HEADINGS = ("Measured", "Exposure", "Parameters", "Coordinates", "File", "Object")
 _COORDINATES = ("crval", "crpix", "cd1_", "cd2_", "wcs", "footprint")
@@ -231,6 +234,15 @@ def stale_sentences(session: Session, thing: Persistent, patience: float) -> lis
         return None
     except AweError as error:  # that it can't be judged is an answer, too
         return [str(error)]
+
+
+def full_story(session: Session, thing: Persistent) -> list[str]:
+    """Return why an object is stale, looking at all it was made from; give up when a page can't wait any longer."""
+    found = stale_sentences(session, thing, LONG_PATIENCE)
+    if found is None:
+        waited = f"whether {thing} is stale is not known after {LONG_PATIENCE:g} s"
+        raise DatabaseUnavailable(f"{waited}: ask `awe why {thing.object_id}`")
+    return found
 
 
 def _linking(cls: type[Persistent]) -> list[tuple[str, str]]:

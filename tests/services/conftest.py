@@ -23,11 +23,11 @@ Counter = Callable[[], AbstractContextManager[list[str]]]
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The database and its files; nothing changes them."""
+def world(databases: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The database (SQLite, then PostgreSQL) and its files; nothing changes them."""
     folder = tmp_path_factory.mktemp("world")
     with start_data_server(folder / "files") as server:
-        engine = open_engine(f"sqlite:///{folder}/awe.db")
+        engine = open_engine(databases.new())
         yield build(engine, Store(server.address, folder / "cache"), folder)
         engine.dispose()
 
@@ -44,9 +44,9 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def empty(world: Any, tmp_path: Path) -> Iterator[FlaskClient]:
+def empty(world: Any, databases: Any, tmp_path: Path) -> Iterator[FlaskClient]:
     """A client of the pages over an empty database."""
-    engine = open_engine(f"sqlite:///{tmp_path}/empty.db")
+    engine = open_engine(databases.new())
     Base.metadata.create_all(engine)
     yield create_app(Settings(home=tmp_path), engine, world.store).test_client()
     engine.dispose()

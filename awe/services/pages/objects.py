@@ -5,13 +5,13 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request, send_file
 
-from awe.errors import DatabaseUnavailable, NotFound
+from awe.errors import NotFound
 from awe.kernels.flag_picture import COLOURS
 from awe.kernels.stretch import Cuts, Stretch
 from awe.model.catalogue import AssociateList, SourceList
 from awe.services.declared import summary_of
 from awe.services.negotiation import answer
-from awe.services.objectview import ObjectView, find_object, stale_sentences, view_object
+from awe.services.objectview import ObjectView, find_object, full_story, view_object
 from awe.services.parts import parts
 from awe.services.picture import offered_planes
 from awe.services.picture_request import PictureRequest
@@ -22,7 +22,6 @@ from awe.store import Store
 objects = Blueprint("objects", __name__)
 
 PICTURE_WIDTH = 1024
-WHY_SECONDS = 20.0
 _LOOKS = ("stretch", "cuts", "invert", "plane")
 
 
@@ -71,9 +70,7 @@ def _filename(object_id: int) -> tuple[str, int | None]:
 def why(object_id: int) -> Response:
     """Show why an object is stale, looking at all it was made from."""
     thing = find_object(session(), object_id)
-    reasons = stale_sentences(session(), thing, WHY_SECONDS)
-    if reasons is None:
-        raise DatabaseUnavailable(f"whether {thing} is stale is not known after {WHY_SECONDS:g} s: ask `awe why {object_id}`")
+    reasons = full_story(session(), thing)
     return answer("why.html", lambda: {"object_id": object_id, "stale": reasons}, thing=thing, reasons=reasons)
 
 

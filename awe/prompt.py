@@ -1,0 +1,210 @@
+"""The names of the `awe` prompt and of notebooks: all classes, and plan, make, why, find and their like."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from awe import model
+from awe.config import Settings, load_settings
+from awe.database import open_checked
+from awe.errors import BadRequest, MissingInput, NotFound
+from awe.model import *  # noqa: F403  the classes are what people come for
+from awe.model.description import as_text, pages
+from awe.model.filters import parse_filter
+from awe.model.lineage import parameters_of
+from awe.model.persistent import Persistent, persistent_class
+from awe.model.queries import Query, connect_queries
+from awe.processing import plan as planning
+from awe.processing import requests, staleness
+from awe.processing.engine import Outcome, execute
+from awe.processing.orders import Order
+from awe.processing.worker import Result
+from awe.services.lineage_graph import load_graph
+
+_SELECTION = ("object", "filter", "chip", "instrument", "night", "frame", "grid", "source_lists")
+
+
+class Context:
+    """Settings, user, project and database session of this prompt."""
+
+    def __init__(self) -> None:
+        self._settings: Settings | None = None
+        self._session: Session | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings; from the environment and awe.toml, unless `connect` was given others."""
+        if self._settings is None:
+            self._settings = load_settings()
+        return self._settings
+
+    @property
+    def session(self) -> Session:
+        """The database session; opened when it is first needed."""
+        if self._session is None:
+            self._session = Session(open_checked(self.settings.database), autoflush=False)
+        return self._session
+
+    @property
+    def user(self) -> str:
+        """Who works here."""
+        return self.settings.user
+
+    @property
+    def project(self) -> str:
+        """The project of new objects."""
+        return self.settings.project
+
+    def set_project(self, name: str) -> None:
+        """Make new objects in another project."""
+        self.connect(self.settings_with(project=name))
+
+    def settings_with(self, **changed: Any) -> Settings:
+        """Return the settings with some changed."""
+        return Settings(**{**vars(self.settings), **changed})
+
+    def connect(self, settings: Settings) -> None:
+        """Use other settings from now on; an open session is kept if the database is the same."""
+        if self._session is not None and self.settings.database != settings.database:
+            self._session.close()
+            self._session = None
+        self._settings = settings
+        connect_queries(lambda: self.session, settings.user, settings.project)
+        pages.set(f"http://{settings.host}:{settings.port}")
+
+    def __repr__(self) -> str:
+        return f"<user {self.user}, project {self.project}, home {self.settings.home}>"
+
+
+context = Context()
+connect_queries(lambda: context.session, *("", ""))
+
+
+def connect(**settings: Any) -> Context:
+    """Connect to a database: `connect(home="~/survey")`, or `connect(project="KIDS", database="postgresql://...")`."""
+    context.connect(load_settings(**settings))
+    _ = context.session
+    return context
+
+
+def _class(given: Any) -> Any:
+    return persistent_class(given) if isinstance(given, str) else given
+
+
+def get(number: int) -> Any:
+    """Return the object with a number."""
+    context.session.expire_all()
+    found = context.session.get(Persistent, number)
+    if found is None:
+        raise NotFound(f"no object {number}: find(Class) lists those there are")
+    return context.session.get(persistent_class(found.class_name), number)
+
+
+def _object(given: Any) -> Any:
+    return get(given) if isinstance(given, int) else given
+
+
+def plan(cls: Any, parameters: dict[Any, dict[str, Any]] | None = None, **given: Any) -> Any:
+    """Return what would be made: `plan(Coadd, object="M67", filter="g", threshold=3)`.
+
+    Names that select are object, filter, chip, instrument, night, frame, grid, source_lists; all others are process
+    parameters of the class. `parameters` are those of classes on the way: `{BiasFrame: {"sigma_clip": 5}}`.
+    """
+    cls = _class(cls)
+    context.session.expire_all()
+    selection = {name: value for name, value in given.items() if name in _SELECTION}
+    wish = {name: value for name, value in given.items() if name not in _SELECTION}
+    others = {_class(c): parameters_of(_class(c), **values) for c, values in (parameters or {}).items()}
+    wanted = requests.targets(context.session, cls, **selection)
+    return planning.plan(context.session, wanted, others, parameters_of(cls, **wish) if wish else None)
+
+
+def make(cls: Any, parameters: dict[Any, dict[str, Any]] | None = None, **given: Any) -> list[Any]:
+    """Make what `plan` with the same arguments shows, and return the targets; what fails is told, with its reason."""
+    ahead = plan(cls, parameters, **given)
+    there = [target.object_id for target in ahead.up_to_date]
+    numbers = [step.number for step in ahead.steps if any(step.product is target for target in ahead.targets)]
+    outcome = execute(ahead, context.session.get_bind(), context.settings, _tell)  # type: ignore[arg-type]
+    _complain(outcome, ahead.impossible, bool(there))
+    return [get(number) for number in [*there, *(outcome.made[n] for n in numbers if n in outcome.made)]]
+
+
+def _tell(order: Order, result: Result | None, done: int, total: int) -> None:
+    if result is not None:
+        print(f"[{done}/{total}] {order.class_name} {result.object_id or 'failed'}  {order.subject}")
+
+
+def _complain(outcome: Outcome, impossible: list[str], some: bool) -> None:
+    reasons = [*impossible, *outcome.failed.values()]
+    if reasons and not outcome.made and not some:
+        raise MissingInput("; ".join(reasons[:3]))
+    for reason in reasons:
+        print(f"failed: {reason}")
+
+
+def why(thing: Any) -> str:
+    """Return why an object (or the one with this number) is stale, or that it is up to date; and why it was made."""
+    found = _object(thing)
+    reasons = staleness.why_stale(context.session, found)
+    state = f"{found} is stale: {'; '.join(reasons)}" if reasons else f"{found} is up to date"
+    return f"{state}. It was made because: {found.job.reason}" if found.job else state
+
+
+def why_not(calibration: Any, frame: Any) -> list[str]:
+    """Return why a calibration is not used for a frame, and what is used instead."""
+    return staleness.why_not(context.session, _object(calibration), _object(frame))
+
+
+def tree(thing: Any, down: bool = False, depth: int | None = None) -> None:
+    """Print what an object was made from, or with `down` what was made from it."""
+    from awe.cli.lineage import Printer  # the commands are not needed for anything else
+
+    graph = load_graph(context.session, thing if isinstance(thing, int) else thing.object_id, down)
+    print("\n".join(Printer(graph, depth).lines()))
+
+
+def find(cls: Any, condition: str = "object_id is not None") -> Query:
+    """Return the objects of a class that fulfil a condition given as text: `find(RawFrame, 'exptime > 100')`."""
+    return parse_filter(_class(cls), condition)
+
+
+def info(thing: Any) -> None:
+    """Print all about an object."""
+    if isinstance(thing, Query):
+        print(thing.info())
+        return
+    print(as_text(_object(thing)))
+
+
+def judge(thing: Any, is_valid: int, reason: str) -> None:
+    """Flag an object as invalid (0), valid (1) or proposed (2), with a reason."""
+    if is_valid not in (0, 1, 2) or not reason:
+        raise BadRequest("judge(object, 0 invalid | 1 valid | 2 proposed, reason)")
+    found = _object(thing)
+    found.is_valid, found.judgement = is_valid, reason
+    context.session.commit()
+
+
+_FUNCTIONS: tuple[Callable[..., Any], ...] = (
+    connect,
+    find,
+    get,
+    info,
+    judge,
+    make,
+    plan,
+    tree,
+    why,
+    why_not,
+)
+__all__ = ["context", *(f.__name__ for f in _FUNCTIONS), *model.__all__]  # noqa: PLE0604  names of functions
+
+
+def banner() -> str:
+    """Return what the prompt says at its start."""
+    return (
+        f"awe: {context!r}\n"
+        "plan(Coadd, object=\"M67\")  make(...)  find(RawFrame, 'exptime > 100')  get(12)  info(12)  tree(12)  why(12)\n"
+        'queries: (RawScienceFrame.filter.name == "g") & (RawScienceFrame.exptime > 100)'
+    )

@@ -1,0 +1,93 @@
+"""What is measured, in groups; the first case of each group is awe, the others are its peers."""
+
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+
+from benchmarks import peers
+from benchmarks.measuring import Case
+
+
+def package(name: str) -> str:
+    """Return the version of a Python package; empty if it is not installed."""
+    try:
+        return installed(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _peer(work: str, name: str, function: str, **options: object) -> Case:
+    """Return a case of a Python package."""
+    found = package(name)
+    return Case(work, f"{name} {found}".rstrip(), function, options, "" if found else "not installed")
+
+
+def _program(work: str, names: tuple[str, ...], apt: str, function: str, **options: object) -> Case:
+    """Return a case of a program."""
+    found = peers.version(*names)
+    return Case(work, found or names[-1], function, options, "" if found else f"not on the PATH (Debian: {apt})")
+
+
+def _awe(work: str, function: str, **options: object) -> Case:
+    return Case(work, "awe", function, options)
+
+
+def on_pixels() -> list[list[Case]]:
+    """Return the groups that need the frames of the scene."""
+    bias = "combine biases, clipped mean"
+    cosmics = "cosmic rays, one frame"
+    sky = "background and rms, one frame"
+    sources = "FITS to catalogue, one frame"
+    picture = "gray PNG, one frame"
+    return [
+        [
+            _awe(f"{bias} and variance", "kernels:combine_awe"),
+            _peer(bias, "astropy", "kernels:combine_astropy"),
+            _peer("median of biases", "numpy", "kernels:combine_numpy"),
+        ],
+        [_awe(cosmics, "kernels:cosmics_awe"), _peer(cosmics, "astroscrappy", "kernels:cosmics_astroscrappy")],
+        [_awe(sky, "kernels:background_awe"), _peer(sky, "sep", "kernels:background_sep")],
+        [
+            _awe(sources, "kernels:detect_awe"),
+            _peer(sources, "sep", "kernels:detect_sep"),
+            _program(sources, ("source-extractor", "sex"), "source-extractor", "peers:sextractor"),
+        ],
+        *(_coadds(method) for method in ("weighted", "median", "clipped")),
+        [_awe(picture, "kernels:png_awe"), _peer(picture, "pillow", "kernels:png_pillow")],
+    ]
+
+
+def _coadds(method: str) -> list[Case]:
+    work = f"FITS to coadd, {method}"
+    swarp = _program(work, ("SWarp", "swarp"), "swarp", "peers:swarp", method=method.upper())
+    return [_awe(work, "kernels:coadd_awe", method=method), swarp]
+
+
+def many_inputs(counts: tuple[int, ...]) -> list[list[Case]]:
+    """Return coadds of more and more inputs, to see whether memory grows."""
+    return [[_awe(f"coadd of {n} files, clipped", "kernels:coadd_many", count=n, method="clipped")] for n in counts]
+
+
+def on_system() -> list[list[Case]]:
+    """Return the groups that need a processed night: database, files, pages."""
+    rows = [
+        [
+            _awe(f"insert 50,000 sources, {kind}", "database:rows_awe", kind=kind),
+            _peer(f"insert 50,000 sources, {kind}", "sqlalchemy", "database:rows_sqlalchemy", kind=kind),
+        ]
+        for kind in ("sqlite", "postgresql")
+    ]
+    picture = "picture of a coadd, 1024 wide"
+    return [
+        *rows,
+        [_awe("get 64 MB", "services:get_awe"), Case("get 64 MB", "http.server", "services:get_plain")],
+        [_awe("put 64 MB, synced", "services:put_awe"), Case("put 64 MB, synced", "local copy", "services:put_copy")],
+        [
+            _awe("section of 500 x 500 pixels", "services:section_awe"),
+            Case("section of 500 x 500 pixels", "local file", "services:section_local"),
+        ],
+        [
+            _awe(f"{picture}, cold", "services:picture_awe", warm=False),
+            _awe(f"{picture}, warm", "services:picture_awe", warm=True),
+            _peer(picture, "pillow", "services:picture_pillow"),
+        ],
+    ]

@@ -1,0 +1,55 @@
+"""A process of its own for one measurement, so that its peak memory is its own: `python -m benchmarks.child`."""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Work:
+    """What is to be timed: the call, how much it does in one go, and what is to be told of its result."""
+
+    call: Callable[[], Any]
+    amount: float = 1.0
+    unit: str = ""
+    tell: Callable[[Any], dict[str, Any]] = field(default=lambda _: {})
+    warm: bool = True
+    """Whether the call is made once before it is timed: to compile kernels, to fill caches of the system."""
+    external: bool = False
+    """Whether another program does the work, whose memory is asked for."""
+
+
+def peak_megabytes(external: bool) -> float:
+    """Return the largest resident memory of this process, or of the programs it ran.
+
+    Of this process it is VmHWM: ru_maxrss would contain what the parent had when it forked.
+    """
+    if external:
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return float(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6
+
+
+def main() -> None:
+    """Do the work that the arguments name, some times over, and print times and memory as JSON."""
+    module, function, folder, repeats, options = sys.argv[1:]
+    work: Work = getattr(import_module(module), function)(Path(folder), **json.loads(options))
+    if work.warm:
+        work.call()
+    seconds, result = [], None
+    for _ in range(int(repeats)):
+        start = time.perf_counter()
+        result = work.call()
+        seconds.append(time.perf_counter() - start)
+    found = {"seconds": seconds, "amount": work.amount, "unit": work.unit, "peak": peak_megabytes(work.external)}
+    print(json.dumps(found | {"told": work.tell(result)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""The kernels of awe and what does the same in other libraries, on frames of the scene."""
+
+import io
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from awe.fits import Planes, open_planes
+from awe.kernels.background import background_map
+from awe.kernels.coadd import Method, coadd
+from awe.kernels.combine import Combine, combine
+from awe.kernels.cosmics import flag_cosmic_rays
+from awe.kernels.detection import detect
+from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
+from awe.kernels.png import encode_png
+from awe.kernels.resample import resample
+from awe.kernels.sections import Section
+from awe.kernels.stretch import cuts, stretch
+from awe.kernels.wcs import Wcs, tan
+from benchmarks.child import Work
+
+THREADS = 2
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """Return what is known of the scene."""
+    found: dict[str, Any] = json.loads((folder / "scene/scene.json").read_text())
+    return found
+
+
+def plane(folder: Path, name: str, number: int = 0) -> np.ndarray:
+    """Return one plane of one frame of the scene."""
+    return np.ascontiguousarray(np.load(folder / f"scene/{name}{number}.npy"))
+
+
+def _on_pixels(call: Callable[[], Any], pixels: int, tell: Callable[[Any], dict[str, Any]] | None = None) -> Work:
+    return Work(call, pixels / 1e6, "Mpix", tell or (lambda _: {}))
+
+
+def combine_awe(folder: Path) -> Work:
+    """Clipped mean of the biases, with variance."""
+    stack = np.load(folder / "scene/biases.npy")
+
+    def call() -> Any:
+        return combine(lambda i, y0, y1: stack[i, y0:y1], len(stack), stack.shape[1:], Combine.CLIPPED)
+
+    return _on_pixels(call, stack.size)
+
+
+def combine_astropy(folder: Path) -> Work:
+    """Clipped mean of the biases, by astropy.stats."""
+    from astropy.stats import sigma_clipped_stats
+
+    stack = np.load(folder / "scene/biases.npy")
+    return _on_pixels(lambda: sigma_clipped_stats(stack, sigma=3, maxiters=1, axis=0), stack.size)
+
+
+def combine_numpy(folder: Path) -> Work:
+    """Median of the biases, by numpy: no rejection, no variance."""
+    stack = np.load(folder / "scene/biases.npy")
+    return _on_pixels(lambda: np.median(stack, axis=0), stack.size)
+
+
+def cosmics_awe(folder: Path) -> Work:
+    """Cosmic rays of one frame."""
+    image, weight, background = (plane(folder, name) for name in ("image", "weight", "background"))
+    flags, gain = plane(folder, "flags"), described(folder)["gain"]
+    with np.errstate(divide="ignore"):
+        variance = np.where(weight > 0, 1 / weight, np.median(1 / weight[weight > 0])).astype(np.float32)
+    mask = (flags & ~np.uint8(8)) != 0  # all but the cosmic rays themselves
+    return _on_pixels(
+        lambda: flag_cosmic_rays(image, variance, gain, background, mask),
+        image.size,
+        lambda m: {"flagged": int(m.sum())},
+    )
+
+
+def cosmics_astroscrappy(folder: Path) -> Work:
+    """The same by astroscrappy, with its defaults."""
+    import astroscrappy
+
+    image, flags, known = plane(folder, "image"), plane(folder, "flags"), described(folder)
+    mask = (flags & ~np.uint8(8)) != 0
+    noise = known["noise"] * known["gain"]
+    return _on_pixels(
+        lambda: astroscrappy.detect_cosmics(image, inmask=mask, gain=known["gain"], readnoise=noise, sigclip=4.5)[0],
+        image.size,
+        lambda m: {"flagged": int(m.sum())},
+    )
+
+
+def background_awe(folder: Path) -> Work:
+    """Background and its rms, full maps, of one frame."""
+    image, weight = plane(folder, "image"), plane(folder, "weight")
+    return _on_pixels(lambda: background_map(image, weight=weight, cell=64), image.size)
+
+
+def background_sep(folder: Path) -> Work:
+    """The same by sep."""
+    import sep
+
+    image, mask = plane(folder, "image"), plane(folder, "weight") <= 0
+
+    def call() -> Any:
+        found = sep.Background(image, mask=mask, bw=64, bh=64)
+        return found.back(), found.rms()
+
+    return _on_pixels(call, image.size)
+
+
+def detect_awe(folder: Path) -> Work:
+    """From FITS files to a catalogue: background, detection, all measurements."""
+
+    def call() -> Any:
+        image, weight, flags = (fits.getdata(folder / f"scene/{n}0.fits") for n in ("image", "weight", "flags"))
+        image, weight = image.astype(np.float32), weight.astype(np.float32)
+        background = background_map(image, weight=weight, cell=64)
+        return detect(image, weight, flags, background=background.level, gain=1.5)
+
+    return _on_pixels(call, plane(folder, "image").size, lambda rows: {"sources": len(rows)})
+
+
+def detect_sep(folder: Path) -> Work:
+    """From FITS files to isophotal, Kron and aperture fluxes by plain sep."""
+    import sep
+
+    def call() -> Any:
+        image, weight = (fits.getdata(folder / f"scene/{n}0.fits").astype(np.float32) for n in ("image", "weight"))
+        mask = weight <= 0
+        image = image - sep.Background(image, mask=mask)
+        error = np.where(mask, 1, 1 / np.sqrt(np.where(mask, 1, weight))).astype(np.float32)
+        rows = sep.extract(image, 1.5, err=error, mask=mask)
+        shape = rows["a"], rows["b"], rows["theta"]
+        kron, _ = sep.kron_radius(image, rows["x"], rows["y"], *shape, 6.0, mask=mask)
+        kron = np.where(np.isfinite(kron), np.maximum(kron, 1.4), 1.4)
+        sep.sum_ellipse(image, rows["x"], rows["y"], *shape, 2.5 * kron, err=error, mask=mask)
+        sep.sum_circle(image, rows["x"], rows["y"], 2.5, err=error, mask=mask)
+        return rows
+
+    return _on_pixels(call, plane(folder, "image").size, lambda rows: {"sources": len(rows)})
+
+
+@dataclass(frozen=True)
+class _InMemory:
+    """A regridded frame in memory."""
+
+    region: Section
+    planes: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+    def read(self, y0: int, y1: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rows = slice(y0 - self.region.y0, y1 - self.region.y0)
+        image, weight, flags = (p[rows] for p in self.planes)
+        return image, weight, flags
+
+
+def _grid(folder: Path) -> tuple[Wcs, tuple[int, int]]:
+    known = described(folder)
+    ny, nx = known["shape"]
+    return tan(known["ra"], known["dec"], known["scale"], nx, ny), (ny, nx)
+
+
+def coadd_awe(folder: Path, method: str) -> Work:
+    """From FITS files of frames and weights to the coadd and its weight as FITS files, background subtracted."""
+    known, (grid, shape) = described(folder), _grid(folder)
+
+    def regridded(number: int) -> _InMemory:
+        image, header = fits.getdata(folder / f"scene/image{number}.fits", header=True)
+        image = image.astype(np.float32)
+        weight = fits.getdata(folder / f"scene/weight{number}.fits").astype(np.float32)
+        source = Wcs.from_header(header)
+        image -= background_map(image, weight=weight, cell=128).level
+        region = overlap_region(source, image.shape, grid, shape)
+        mesh = pixel_mesh(source, grid, region)
+        mesh = replace(mesh, area=np.full_like(mesh.area, np.nanmedian(mesh.area)))
+        found = resample(image, weight, None, mesh, flux_scale=header["FLXSCALE"])
+        flags = np.zeros(found.image.shape, np.uint8) if found.flags is None else found.flags
+        return _InMemory(region, (found.image, found.weight, flags))
+
+    def call() -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            inputs = list(pool.map(regridded, range(known["frames"])))
+        image, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for band in coadd(inputs, shape, Method(method), threads=THREADS).bands():
+            rows = slice(band.y0, band.y0 + len(band.image))
+            image[rows], weight[rows] = band.image, band.weight
+        header = fits.Header(grid.cards)
+        fits.writeto(folder / f"awe_{method}.fits", image, header, overwrite=True)
+        fits.writeto(folder / f"awe_{method}.weight.fits", weight, header, overwrite=True)
+
+    return _on_pixels(call, known["frames"] * plane(folder, "image").size)
+
+
+@dataclass(frozen=True)
+class _OnFile:
+    """A regridded frame on its file, as the task reads it."""
+
+    planes: Planes
+    region: Section
+
+    def read(self, y0: int, y1: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        image, weight, flags = (self.planes.rows(name, y0, y1) for name in ("IMAGE", "WEIGHT", "FLAGS"))
+        return image, weight, flags
+
+
+def coadd_many(folder: Path, count: int, method: str) -> Work:
+    """Coadd of many regridded files, whose rows are read as they are needed; the result is not kept."""
+    known = described(folder)
+    files = [folder / f"scene/regridded{i % known['frames']}.fits" for i in range(count)]
+    shape = open_planes(files[0]).shape
+    for path in files:
+        other = open_planes(path).shape
+        shape = min(shape[0], other[0]), min(shape[1], other[1])
+    region = Section(0, shape[1], 0, shape[0])
+
+    def call() -> int:
+        inputs = [_Cut(_OnFile(open_planes(path), region), shape[1]) for path in files]
+        work = coadd(inputs, shape, Method(method), memory_limit=64 * 2**20)
+        return sum(len(band.image) for band in work.bands())
+
+    return _on_pixels(call, count * shape[0] * shape[1])
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The first columns of a frame, so that all have one shape."""
+
+    frame: _OnFile
+    columns: int
+
+    @property
+    def region(self) -> Section:
+        return self.frame.region
+
+    def read(self, y0: int, y1: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        image, weight, flags = (np.ascontiguousarray(p[:, : self.columns]) for p in self.frame.read(y0, y1))
+        return image, weight, flags
+
+
+def _gray(folder: Path) -> np.ndarray:
+    image = plane(folder, "image")
+    return stretch(image, *cuts(image))
+
+
+def png_awe(folder: Path) -> Work:
+    """A gray picture of one frame as PNG."""
+    gray = _gray(folder)
+    return _on_pixels(lambda: encode_png(gray), gray.size, lambda data: {"kB": round(len(data) / 1000)})
+
+
+def png_pillow(folder: Path) -> Work:
+    """The same by Pillow, with its defaults."""
+    from PIL import Image
+
+    gray = _gray(folder)
+
+    def call() -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(gray).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    return _on_pixels(call, gray.size, lambda data: {"kB": round(len(data) / 1000)})

@@ -1,0 +1,100 @@
+"""Programs of others, run on the files of the scene as their manuals advise. Imports nothing heavy."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from benchmarks.child import Work
+
+THREADS = 2
+
+
+def program(*names: str) -> str | None:
+    """Return the first of some programs that is on the PATH."""
+    return next((found for found in map(shutil.which, names) if found), None)
+
+
+def version(*names: str) -> str:
+    """Return name and version of a program; empty if it is not there."""
+    path = program(*names)
+    if path is None:
+        return ""
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    words = (said.stdout + said.stderr).split()
+    after = words.index("version") + 1 if "version" in words else 0
+    return f"{names[-1]} {words[after]}" if after else names[-1]
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "scene/scene.json").read_text())
+    return found
+
+
+def _megapixels(folder: Path) -> float:
+    with open(folder / "scene/image0.npy", "rb") as file:
+        shape = file.read(128).partition(b"'shape': (")[2].partition(b")")[0].split(b",")
+    return int(shape[0]) * int(shape[1]) / 1e6
+
+
+def sextractor(folder: Path) -> Work:
+    """Background, detection, Kron and aperture fluxes of one frame with its weight map."""
+    path = program("source-extractor", "sex")
+    assert path is not None
+    place = folder / "sextractor"
+    place.mkdir(exist_ok=True)
+    names = ["NUMBER", "X_IMAGE", "Y_IMAGE", "XWIN_IMAGE", "YWIN_IMAGE", "A_IMAGE", "B_IMAGE", "THETA_IMAGE"]
+    names += ["FLUX_ISO", "FLUXERR_ISO", "FLUX_AUTO", "FLUXERR_AUTO", "FLUX_APER(3)", "FLUXERR_APER(3)"]
+    names += ["FLUX_RADIUS", "FWHM_IMAGE", "FLAGS"]
+    (place / "wanted.param").write_text("\n".join(names) + "\n")
+    kernel = "CONV NORM\n1 2 1\n2 4 2\n1 2 1\n"
+    (place / "pyramid.conv").write_text(kernel)
+    with open(place / "default.sex", "w") as file:
+        subprocess.run([path, "-dd"], stdout=file, check=True)  # noqa: S603
+    options = {
+        "c": "default.sex", "PARAMETERS_NAME": "wanted.param", "FILTER_NAME": "pyramid.conv",
+        "CATALOG_NAME": "found.cat", "WEIGHT_TYPE": "MAP_WEIGHT", "WEIGHT_IMAGE": str(folder / "scene/weight0.fits"),
+        "DETECT_MINAREA": 5, "DETECT_THRESH": 1.5, "ANALYSIS_THRESH": 1.5, "BACK_SIZE": 64, "GAIN": 1.5,
+        "PHOT_APERTURES": "5,10,20", "VERBOSE_TYPE": "QUIET",
+    }  # fmt: skip
+    words = [str(word) for name, value in options.items() for word in (f"-{name}", value)]
+
+    def call() -> None:
+        subprocess.run([path, str(folder / "scene/image0.fits"), *words], cwd=place, check=True)  # noqa: S603
+
+    def tell(_: Any) -> dict[str, int]:
+        lines = (place / "found.cat").read_text().splitlines()
+        return {"sources": sum(not line.startswith("#") for line in lines)}
+
+    return Work(call, _megapixels(folder), "Mpix", tell, external=True)
+
+
+def swarp(folder: Path, method: str) -> Work:
+    """Regrid all frames with Lanczos3, subtract their backgrounds, and coadd them."""
+    path = program("SWarp", "swarp")
+    assert path is not None
+    known = _described(folder)
+    ny, nx = known["shape"]
+    place = folder / "swarp"
+    place.mkdir(exist_ok=True)
+    with open(place / "default.swarp", "w") as file:
+        subprocess.run([path, "-d"], stdout=file, check=True)  # noqa: S603
+    for kind in ("image", "weight"):
+        names = [str(folder / f"scene/{kind}{i}.fits") for i in range(known["frames"])]
+        (place / f"{kind}.list").write_text("\n".join(names) + "\n")
+    options = {
+        "c": "default.swarp", "WEIGHT_TYPE": "MAP_WEIGHT", "WEIGHT_IMAGE": "@weight.list", "RESAMPLING_TYPE": "LANCZOS3",
+        "SUBTRACT_BACK": "Y", "BACK_SIZE": 128, "COMBINE_TYPE": method, "CENTER_TYPE": "MANUAL",
+        "CENTER": f"{known['ra']},{known['dec']}", "PIXELSCALE_TYPE": "MANUAL", "PIXEL_SCALE": known["scale"],
+        "IMAGE_SIZE": f"{nx},{ny}", "FSCALE_KEYWORD": "FLXSCALE", "FSCALASTRO_TYPE": "FIXED", "NTHREADS": THREADS,
+        "MEM_MAX": 2048, "COMBINE_BUFSIZE": 2048, "WRITE_XML": "N", "VERBOSE_TYPE": "QUIET",
+        "IMAGEOUT_NAME": str(folder / f"swarp_{method}.fits"),
+        "WEIGHTOUT_NAME": str(folder / f"swarp_{method}.weight.fits"),
+    }  # fmt: skip
+    words = [str(word) for name, value in options.items() for word in (f"-{name}", value)]
+
+    def call() -> None:
+        subprocess.run([path, "@image.list", *words], cwd=place, check=True)  # noqa: S603
+
+    return Work(call, known["frames"] * _megapixels(folder), "Mpix", external=True)

@@ -1,0 +1,164 @@
+"""The input of the measurements: simulated nights, taken in and processed by awe; frames of one as FITS and arrays."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from awe.config import Settings
+from awe.database import open_engine, short_transaction, upgrade
+from awe.fits import read_image
+from awe.instruments import load_definitions
+from awe.kernels.overscan import Overscan, subtract_overscan
+from awe.kernels.sections import Section
+from awe.local import start_data_server
+from awe.model import Coadd, Job, RawBiasFrame, RawFrame, RegriddedFrame, SourceList
+from awe.model.persistent import Persistent
+from awe.processing.catalogues import add_catalogue
+from awe.processing.engine import execute
+from awe.processing.ingest import Ingester
+from awe.processing.plan import plan
+from awe.processing.products import Products
+from awe.processing.requests import targets
+from awe.processing.tasks import register_processes
+from awe.processing.worker import open_store
+from awe.simulation import PRESETS, NightPlan, load_night, simulate_night
+from benchmarks.child import Work
+
+
+def settings_in(folder: Path, workers: int = 0) -> Settings:
+    """Return settings with everything in one folder."""
+    return Settings(home=folder / "home", workers=workers)
+
+
+def simulated(folder: Path, size: str) -> None:
+    """Simulate a night unless it is there."""
+    if not (folder / "night").exists():
+        simulate_night(folder / "night", _plan(size))
+
+
+def _plan(size: str) -> NightPlan:
+    if size in PRESETS:
+        return PRESETS[size]
+    side = int(size)
+    return replace(PRESETS["demo"], chip_shape=(side, side), chips=1, filters=("r",))
+
+
+def simulate(folder: Path, size: str) -> Work:
+    """Simulate a night."""
+    return Work(lambda: simulated(folder, size), warm=False)
+
+
+def process(folder: Path, size: str) -> Work:
+    """Take in and process a night, from an empty database to source lists."""
+    simulated(folder, size)
+    pixels = _raw_pixels(folder)
+    return Work(lambda: processed(folder), pixels / 1e6, "Mpix", lambda told: told, warm=False)
+
+
+def _raw_pixels(folder: Path) -> int:
+    total = 0
+    for path in load_night(folder / "night").files:
+        with fits.open(path) as hdus:
+            total += sum(int(np.prod(hdu.shape)) for hdu in hdus if hdu.shape)
+    return total
+
+
+def processed(folder: Path) -> dict[str, Any]:
+    """Process a night and return the seconds that each part took."""
+    settings = settings_in(folder)
+    settings.home.mkdir()
+    engine = open_engine(settings.database)
+    upgrade(engine)
+    night, told = load_night(folder / "night"), {}
+    with short_transaction(engine) as session:
+        register_processes(session)
+    with start_data_server(settings.data_folder) as server:
+        settings = replace(settings, data_server=server.address)
+        store = open_store(settings)
+        add_catalogue(engine, store, settings, night.reference_catalogue, "reference", "plain")
+        start = time.perf_counter()
+        reports = list(Ingester(engine, store, settings, load_definitions()).ingest(night.files))
+        told["ingest"] = time.perf_counter() - start
+        told["files"], told["bytes"] = len(reports), sum(f.stat().st_size for f in night.files)
+        start = time.perf_counter()
+        with Session(engine) as session:
+            wanted = plan(session, targets(session, SourceList))
+            told["plan"], start = time.perf_counter() - start, time.perf_counter()
+            outcome = execute(wanted, engine, settings)
+        told["make"] = time.perf_counter() - start
+    if outcome.failed:
+        raise RuntimeError(next(iter(outcome.failed.values())))
+    told["steps"] = _steps(engine)
+    engine.dispose()
+    return told
+
+
+def _steps(engine: Any) -> dict[str, list[float]]:
+    """Return {class: [number of products, seconds of all together, largest memory]}, in the order of making."""
+    with Session(engine) as session:
+        columns = Job.product_class, func.count(), func.sum(Job.wall_time), func.max(Job.peak_memory)
+        rows = session.execute(select(*columns).group_by(Job.product_class).order_by(func.min(Job.job_id)))
+        return {name: [count, seconds, memory] for name, count, seconds, memory in rows}
+
+
+def export(folder: Path) -> Work:
+    """Write frames of a processed night as FITS files and arrays, for the kernels and their peers."""
+    return Work(lambda: exported(folder), warm=False)
+
+
+def exported(folder: Path) -> None:
+    """Write the reduced frames (image, weight, flags, background, mask) and the trimmed biases of a night."""
+    settings = settings_in(folder)
+    engine = open_engine(settings.database)
+    out = folder / "scene"
+    out.mkdir()
+    with start_data_server(settings.data_folder) as server, Session(engine) as session:
+        products = Products(open_store(replace(settings, data_server=server.address)), out, "default", _no_rows)
+        frames = list(session.scalars(select(RegriddedFrame).order_by(RegriddedFrame.date_obs)).unique())
+        for number, frame in enumerate(frames):
+            _export_frame(products, frame, out, number)
+        biases = list(session.scalars(select(RawBiasFrame).order_by(RawBiasFrame.date_obs)).unique())
+        np.save(out / "biases.npy", np.stack([_trimmed(products, raw) for raw in biases]))
+        coadd = session.scalars(select(Coadd)).unique().first()
+        grid = frames[0].grid_target
+        described = {"frames": len(frames), "gain": frames[0].reduced.gain, "noise": frames[0].reduced.noise}
+        described |= {"wcs": grid.wcs, "shape": [grid.naxis2, grid.naxis1], "coadd": coadd.object_id if coadd else 0}
+        described["ra"], described["dec"], described["scale"] = grid.ra, grid.dec, grid.pixel_scale
+        described["objects"] = session.scalar(select(func.count(Persistent.object_id)))
+        (out / "scene.json").write_text(json.dumps(described))
+    engine.dispose()
+
+
+def _no_rows(_number: int, _names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    return {}
+
+
+def _trimmed(products: Products, raw: RawFrame) -> np.ndarray:
+    image, _ = read_image(products.path(raw), raw.hdu)
+    overscan = [Section.parse(text) for text in raw.overscan_sections.split(";")]
+    return subtract_overscan(image, Section.parse(raw.data_section), overscan, Overscan.PER_ROW)
+
+
+def _export_frame(products: Products, frame: RegriddedFrame, out: Path, number: int) -> None:
+    header = fits.Header()
+    header.update(frame.astrometry.wcs)
+    header["GAIN"], header["EXPTIME"] = frame.reduced.gain, 1.0
+    header["FLXSCALE"] = frame.flux_scale
+    planes = {
+        "image": products.plane(frame.reduced, "IMAGE"),
+        "weight": products.plane(frame.weight, "WEIGHT"),
+        "flags": products.plane(frame.weight, "FLAGS"),
+        "background": products.plane(frame.background, "IMAGE"),
+    }
+    for name, plane in planes.items():
+        fits.writeto(out / f"{name}{number}.fits", np.asarray(plane), header)
+        np.save(out / f"{name}{number}.npy", np.asarray(plane))
+    regridded = products.path(frame)
+    (out / f"regridded{number}.fits").write_bytes(regridded.read_bytes())

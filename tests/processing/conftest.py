@@ -1,0 +1,195 @@
+"""A tiny simulated night: ingested once, made once, and copied for each test on both databases."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, insert, select, text
+from sqlalchemy.orm import Session
+
+from awe.config import Settings
+from awe.database import open_engine, short_transaction
+from awe.instruments import load_definitions
+from awe.local import RunningDataServer, start_data_server
+from awe.model import Base, Persistent, SourceList
+from awe.processing import worker
+from awe.processing.catalogues import add_catalogue
+from awe.processing.engine import Outcome, execute
+from awe.processing.ingest import Ingester, Report
+from awe.processing.plan import Plan, plan
+from awe.processing.requests import targets
+from awe.processing.tasks import register_processes
+from awe.simulation import PRESETS, Night, simulate_night
+from awe.store import Store
+
+
+@dataclass(frozen=True)
+class Site:
+    """One database with the files of a data server, and what can be done with them."""
+
+    settings: Settings
+    engine: Engine
+
+    @property
+    def store(self) -> Store:
+        """A client of the data server."""
+        return Store(self.settings.data_server, self.settings.cache_folder)
+
+    def session(self) -> Session:
+        """Return a session whose objects stay readable after a commit."""
+        return Session(self.engine, expire_on_commit=False)
+
+    def plan(self, cls: Any, wish: Any = None, parameters: dict[type, Any] | None = None, **named: Any) -> Plan:
+        """Return the plan for products named as on the command line; its objects are detached."""
+        with self.session() as session:
+            return plan(session, targets(session, cls, **named), parameters, wish)
+
+    def make(self, cls: Any, wish: Any = None, parameters: dict[type, Any] | None = None, **named: Any) -> Outcome:
+        """Plan and execute."""
+        with self.session() as session:
+            planned = plan(session, targets(session, cls, **named), parameters, wish)
+            return execute(planned, self.engine, self.settings)
+
+    def all(self, cls: Any, **named: Any) -> list[Any]:
+        """Return the objects of a class, by number."""
+        with self.session() as session:
+            query = cls.select(**named).statement if named else select(cls).order_by(cls.object_id)
+            return list(session.scalars(query).unique())
+
+    def change(self, cls: Any, number: int, **values: Any) -> None:
+        """Set attributes of an object."""
+        with short_transaction(self.engine) as session:
+            thing = session.get(cls, number)
+            for name, value in values.items():
+                setattr(thing, name, value)
+
+    def ingest(self, *paths: Path, **given: Any) -> list[Report]:
+        """Ingest files."""
+        definitions = load_definitions(given.pop("instruments", None))
+        return list(Ingester(self.engine, self.store, self.settings, definitions, **given).ingest(paths))
+
+    def count(self, cls: Any = Persistent) -> int:
+        """Return the number of objects of a class."""
+        return len(self.all(cls))
+
+
+@pytest.fixture(scope="session")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """A tiny night: 2 chips, filter r, 5 biases, 3 twilight flats, 3 science exposures."""
+    return simulate_night(tmp_path_factory.mktemp("night") / "night", PRESETS["tiny"])
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDataServer]:
+    """The data server that all sites share; files are never changed, so no test disturbs another."""
+    with start_data_server(tmp_path_factory.mktemp("files")) as server:
+        yield server
+
+
+def _settings(address: str, server: RunningDataServer, folder: Path) -> Settings:
+    return Settings(home=folder, database=address, data_server=server.address, user="ann", workers=1)
+
+
+@pytest.fixture(scope="session")
+def _ingested(tmp_path_factory: pytest.TempPathFactory, night: Night, files: RunningDataServer) -> Settings:
+    """An SQLite database with the raw frames, the catalogue and the process catalogue."""
+    home = tmp_path_factory.mktemp("home")
+    settings = _settings(f"sqlite:///{home}/ingested.db", files, home)
+    engine = open_engine(settings.database)
+    Base.metadata.create_all(engine)
+    with short_transaction(engine) as session:
+        register_processes(session)
+    site = Site(settings, engine)
+    refused = [r for r in site.ingest(*night.files) if r.verdict != "ingested"]
+    assert refused == []
+    add_catalogue(engine, site.store, settings, night.reference_catalogue, "simulated", "plain")
+    engine.dispose()
+    return settings
+
+
+@pytest.fixture(scope="session")
+def _made(tmp_path_factory: pytest.TempPathFactory, _ingested: Settings) -> Settings:
+    """The same with the coadd, the source list and all below them."""
+    address = f"sqlite:///{tmp_path_factory.mktemp('made')}/made.db"
+    _copy_rows(_ingested.database, address)
+    settings = replace(_ingested, database=address)
+    engine = open_engine(address)
+    outcome = Site(settings, engine).make(SourceList, object="SIM-A")
+    assert outcome.failed == outcome.skipped == {}
+    engine.dispose()
+    worker._engine(address).dispose()
+    return settings
+
+
+def _copy_rows(source: str, target: str) -> None:
+    """Write all rows of a database into another one, which may be of the other kind."""
+    there, here = create_engine(target), create_engine(source)
+    Base.metadata.create_all(there)
+    with here.connect() as reading, there.begin() as writing:
+        for table in Base.metadata.sorted_tables:
+            rows = [dict(r) for r in reading.execute(select(table).order_by(*table.primary_key.columns)).mappings()]
+            if rows:
+                writing.execute(insert(table), rows)
+            numbered = table.primary_key.columns.values()[0]
+            if rows and there.dialect.name == "postgresql" and numbered is table.autoincrement_column and not numbered.foreign_keys:
+                last = max(r[numbered.name] for r in rows)
+                writing.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', '{numbered.name}'), {last})"))
+    there.dispose()
+    here.dispose()
+
+
+@pytest.fixture(scope="session")
+def _templates(databases: Any, _ingested: Settings, _made: Settings) -> dict[str, str]:
+    """Addresses of the two states in databases of one kind, to copy from."""
+    addresses = {}
+    for state, settings in (("ingested", _ingested), ("made", _made)):
+        addresses[state] = databases.new()
+        _copy_rows(settings.database, addresses[state])
+    return addresses
+
+
+@pytest.fixture
+def copied(databases: Any, _templates: dict[str, str], _made: Settings) -> Iterator[Callable[..., Site]]:
+    """A function that returns a fresh copy of a state (`ingested` or `made`), removed after the test."""
+    opened: list[Site] = []
+
+    def copy(state: str, **settings: Any) -> Site:
+        address = databases.copy(_templates[state])
+        site = Site(replace(_made, database=address, **settings), open_engine(address))
+        opened.append(site)
+        return site
+
+    yield copy
+    for site in opened:
+        site.engine.dispose()
+        worker._engine(site.settings.database).dispose()
+        databases.drop(site.settings.database)
+
+
+@pytest.fixture
+def ingested(copied: Callable[..., Site]) -> Site:
+    """The night with its raw frames, for one test to do with as it likes."""
+    return copied("ingested")
+
+
+@pytest.fixture
+def made(copied: Callable[..., Site]) -> Site:
+    """The night with all of its products, for one test to do with as it likes."""
+    return copied("made")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(_made: Settings) -> Iterator[Site]:
+    """The night with all of its products, to look at only; SQLite."""
+    engine = open_engine(_made.database)
+    yield Site(_made, engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def moment() -> datetime:
+    """A time in the night."""
+    return datetime(2026, 2, 15)
