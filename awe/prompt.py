@@ -78,7 +78,7 @@ class Context:
 
 
 context = Context()
-connect_queries(lambda: context.session, *("", ""))
+connect_queries(lambda: context.session)
 
 
 def connect(**settings: Any) -> Context:
@@ -205,6 +205,6 @@ def banner() -> str:
     """Return what the prompt says at its start."""
     return (
         f"awe: {context!r}\n"
-        "plan(Coadd, object=\"M67\")  make(...)  find(RawFrame, 'exptime > 100')  get(12)  info(12)  tree(12)  why(12)\n"
+        "plan(Coadd, object='M67')  make(...)  find(RawFrame, 'exptime > 100')  get(12)  info(12)  tree(12)  why(12)\n"
         'queries: (RawScienceFrame.filter.name == "g") & (RawScienceFrame.exptime > 100)'
     )

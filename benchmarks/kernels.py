@@ -21,7 +21,7 @@ from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
 from awe.kernels.png import encode_png
 from awe.kernels.resample import resample
 from awe.kernels.sections import Section
-from awe.kernels.stretch import cuts, stretch
+from awe.kernels.stretch import apply_stretch, cuts
 from awe.kernels.wcs import Wcs, tan
 from benchmarks.child import Work
 
@@ -244,7 +244,7 @@ class _Cut:
 
 def _gray(folder: Path) -> np.ndarray:
     image = plane(folder, "image")
-    return stretch(image, *cuts(image))
+    return apply_stretch(image, *cuts(image))
 
 
 def png_awe(folder: Path) -> Work:

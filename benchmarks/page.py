@@ -1,4 +1,5 @@
 """The page docs/benchmarks.md."""
+# ruff: noqa: E501  the paragraphs of the page are lines
 
 from typing import Any
 

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.child import Work
 
 THREADS = 2
+PROGRAMS = {"source-extractor": "SExtractor"}
 
 
 def program(*names: str) -> str | None:
@@ -24,7 +25,7 @@ def version(*names: str) -> str:
     said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
     words = (said.stdout + said.stderr).split()
     after = words.index("version") + 1 if "version" in words else 0
-    return f"{names[-1]} {words[after]}" if after else names[-1]
+    return f"{PROGRAMS.get(names[0], names[0])} {words[after]}" if after else names[0]
 
 
 def _described(folder: Path) -> dict[str, Any]:
@@ -84,8 +85,8 @@ def swarp(folder: Path, method: str) -> Work:
         names = [str(folder / f"scene/{kind}{i}.fits") for i in range(known["frames"])]
         (place / f"{kind}.list").write_text("\n".join(names) + "\n")
     options = {
-        "c": "default.swarp", "WEIGHT_TYPE": "MAP_WEIGHT", "WEIGHT_IMAGE": "@weight.list", "RESAMPLING_TYPE": "LANCZOS3",
-        "SUBTRACT_BACK": "Y", "BACK_SIZE": 128, "COMBINE_TYPE": method, "CENTER_TYPE": "MANUAL",
+        "c": "default.swarp", "WEIGHT_TYPE": "MAP_WEIGHT", "WEIGHT_IMAGE": "@weight.list",
+        "RESAMPLING_TYPE": "LANCZOS3", "SUBTRACT_BACK": "Y", "BACK_SIZE": 128, "COMBINE_TYPE": method, "CENTER_TYPE": "MANUAL",
         "CENTER": f"{known['ra']},{known['dec']}", "PIXELSCALE_TYPE": "MANUAL", "PIXEL_SCALE": known["scale"],
         "IMAGE_SIZE": f"{nx},{ny}", "FSCALE_KEYWORD": "FLXSCALE", "FSCALASTRO_TYPE": "FIXED", "NTHREADS": THREADS,
         "MEM_MAX": 2048, "COMBINE_BUFSIZE": 2048, "WRITE_XML": "N", "VERBOSE_TYPE": "QUIET",

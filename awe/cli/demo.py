@@ -196,10 +196,12 @@ def plan_everything(session: Session) -> Plan:
     for instrument, target in _observed(session):
         try:
             for associated in targets(session, AssociateList, instrument=instrument, object=target):
-                wanted += _with_parts(associated)
+                wanted.append(associated)
         except AweError as error:
             refused.append(f"{target}: {error}")
     plan = plan_of(session, wanted)
+    if plan.impossible:  # a part that can't be made is no reason not to make the others
+        plan = plan_of(session, [part for associated in wanted for part in _with_parts(associated)])
     plan.impossible += refused
     return plan
 
@@ -228,7 +230,7 @@ def _note_classes(state: Demo, outcome: Outcome, before: dict[str, int]) -> None
 
     for name in make.list_commands(click.get_current_context()):
         own = [result for order, result in outcome.results if order.class_name == name]
-        made = sum(result.object_id is not None for result in own)
+        made = sum(result.object_id is not None and not result.found for result in own)
         failed = sum(result.object_id is None and not not_started(result) for result in own)
         if own or before.get(name):
             seconds = sum(result.seconds for result in own)

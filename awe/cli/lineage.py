@@ -10,8 +10,8 @@ from awe.cli.printing import plural, print_json
 from awe.cli.workplace import Workplace, object_with, works
 from awe.services.lineage_graph import Edge, LineageGraph, load_graph
 
-FEW = 6
-"""More inputs of one role that have no inputs themselves are put on one line."""
+FEW, SHOWN = 3, 12
+"""More inputs of one role that have no inputs themselves are put on one line, with so many numbers."""
 
 
 @click.command()
@@ -62,32 +62,36 @@ class Printer:
 
     def _below(self, number: int, margin: str, level: int) -> Iterator[str]:
         self.seen.add(number)
-        edges = self.graph.from_object(number)
         if self.depth is not None and level > self.depth:
             return
-        groups = [(role, list(members)) for role, members in groupby(edges, key=lambda edge: edge.role)]
-        if self.graph.down:
-            groups = [(edge.role, [edge]) for edge in sorted(edges, key=lambda e: (e.product, e.role))]
-        entries = [entry for role, members in groups for entry in self._entries(role, members)]
-        for i, (text, target) in enumerate(entries):
-            last = i == len(entries) - 1
-            yield f"{margin}{'└─' if last else '├─'} {text}"
-            if target is not None:
-                yield from self._below(target, margin + ("   " if last else "│  "), level + 1)
+        groups = self._groups(self.graph.from_object(number))
+        for i, (role, ends) in enumerate(groups):
+            last = i == len(groups) - 1
+            begin = f"{margin}{'└─' if last else '├─'} {role}: "
+            if len(ends) > 1:
+                yield begin + self._several(ends)
+                continue
+            again = ends[0] in self.seen and bool(self.graph.from_object(ends[0]))
+            yield f"{begin}{self._label(ends[0])}{' (above)' if again else ''}"
+            if not again:
+                yield from self._below(ends[0], margin + ("   " if last else "│  "), level + 1)
 
-    def _entries(self, role: str, members: list[Edge]) -> list[tuple[str, int | None]]:
-        """Return (text, object to unfold below it) for the objects in one role."""
-        ends = [self.graph.far_end(edge) for edge in members]
-        if len(ends) > FEW and all(not self.graph.from_object(end) for end in ends):
-            numbers = " ".join(map(str, ends[:FEW]))
-            kind = self.graph.objects[ends[0]].class_name
-            return [(f"{role}: {len(ends)} {kind} {numbers} ... {ends[-1]}", None)]
-        found: list[tuple[str, int | None]] = []
-        for end in ends:
-            again = end in self.seen and bool(self.graph.from_object(end))
-            found.append((f"{role}: {self._label(end)}{' (above)' if again else ''}", None if again else end))
-            self.seen.add(end)
+    def _groups(self, edges: list[Edge]) -> list[tuple[str, list[int]]]:
+        """Return (role, objects) for each line: many inputs that were made of nothing share one."""
+        if self.graph.down:
+            return [(edge.role, [edge.product]) for edge in sorted(edges, key=lambda e: (e.product, e.role))]
+        found = []
+        for role, members in groupby(edges, key=lambda edge: edge.role):
+            ends = [edge.source for edge in members]
+            alike = len(ends) > FEW and not any(self.graph.from_object(end) for end in ends)
+            found += [(role, ends)] if alike else [(role, [end]) for end in ends]
         return found
+
+    def _several(self, ends: list[int]) -> str:
+        numbers = " ".join(map(str, ends[:SHOWN])) + (f" ... {ends[-1]}" if len(ends) > SHOWN else "")
+        invalid = [str(end) for end in ends if self.graph.objects[end].is_valid == 0]
+        bad = f"  INVALID: {' '.join(invalid)}" if invalid else ""
+        return f"{len(ends)} {self.graph.objects[ends[0]].class_name} {numbers}{bad}"
 
     def _label(self, number: int) -> str:
         summary = self.graph.objects[number]

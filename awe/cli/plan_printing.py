@@ -1,5 +1,6 @@
 """Plans and their outcomes as text and as JSON."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -14,6 +15,7 @@ from awe.processing.worker import Result
 LONGEST = 60
 """Plans with more steps are shown by class, unless every step is asked for."""
 _SHOWN = 10
+_ROLES = re.compile(r"^((?!parameters: )\w+: )+")
 
 
 def plan_text(cls: type, plan: Plan, every_step: bool = False) -> str:
@@ -40,10 +42,23 @@ def _headline(cls: type, plan: Plan) -> str:
 
 def _steps(steps: Iterable[Step]) -> str:
     rows = [
-        (s.number + 1, type(s.product).__name__, s.subject, f"{s.pixels / 1e6:.1f}", _needs(s), "; ".join(s.reasons))
+        (s.number + 1, type(s.product).__name__, s.subject, f"{s.pixels / 1e6:.1f}", _needs(s), brief(s.reasons))
         for s in steps
     ]
     return table(("step", "makes", "of", "Mpixel", "after", "because"), rows)
+
+
+def brief(reasons: list[str]) -> str:
+    """Return reasons as one sentence, each only by the shortest way that it comes.
+
+    >>> brief(["flat: bias: sigma_clip was 3, now 5", "bias: sigma_clip was 3, now 5"])
+    'bias: sigma_clip was 3, now 5'
+    """
+    shortest: dict[str, str] = {}
+    for reason in reasons:
+        tail = _ROLES.sub("", reason)
+        shortest[tail] = min(shortest.get(tail, reason), reason, key=len)
+    return "; ".join(shortest.values())
 
 
 def _needs(step: Step) -> str:
@@ -57,7 +72,7 @@ def _by_class(steps: list[Step]) -> str:
     rows = []
     for name in names:
         members = [s for s in steps if type(s.product).__name__ == name]
-        reasons = Counter("; ".join(s.reasons) for s in members).most_common(2)
+        reasons = Counter(brief(s.reasons) for s in members).most_common(2)
         said = ", ".join(f"{reason} ({count})" for reason, count in reasons)
         rows.append((name, len(members), f"{sum(s.pixels for s in members) / 1e6:.1f}", said))
     return table(("makes", "number", "Mpixel", "because"), rows) + "\n(--every-step lists each)"

@@ -26,7 +26,7 @@ def _below(
     name: str, command: click.Command, parent: click.Context
 ) -> Iterator[tuple[str, click.Command, click.Context]]:
     context = click.Context(
-        command, info_name=name.split()[-1], parent=parent, max_content_width=WIDTH, terminal_width=WIDTH
+        command, info_name=name.rsplit(maxsplit=1)[-1], parent=parent, max_content_width=WIDTH, terminal_width=WIDTH
     )
     yield name, command, context
     if isinstance(command, click.Group):

@@ -25,7 +25,8 @@ class AstrometricParameters(FileBacked, Persistent):
     background: Mapped[BackgroundFrame] = uses("its sky", Of("reduced"))
     catalogue: Mapped[ReferenceCatalogue | None] = uses("reference positions", CatalogueFor("reduced.raw"))
     reference: Mapped["AstrometricParameters | None"] = uses(
-        "solution of the first exposure of the target, to which this one is tied", OfFirstExposure("reduced.raw")
+        "solution of the first exposure of the target, to which this one is tied if no catalogue covers it",
+        OfFirstExposure("reduced.raw", unless=("catalogue",)),
     )
     method: Mapped[str | None] = measured("polynomial, affine, shift, or prior if the header's was kept")
     wcs: Mapped[dict[str, Any] | None] = measured("FITS cards of the solution", sql=JSON)

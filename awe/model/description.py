@@ -71,13 +71,15 @@ def _line(obj: Any, name: str, value: Any, unit: str, doc: str, errors: dict[str
     text = shown(value, unit, error)
     if isinstance(error, float):
         text += f" ± {shown(error, unit, error)}"
-    return Line(name, text, unit, doc)
+    return Line(name, text, "" if isinstance(value, dict | list) else unit, doc)
 
 
 def _errors(obj: Persistent) -> dict[str, str]:
     """Return {name of a value: name of its standard error}, for the errors that are known."""
     names = set(obj.attributes())
     pairs = {n.removesuffix("_error"): n for n in names if n.endswith("_error")} | {"value": "error"}
+    if "zeropoint_error" not in names:
+        pairs["zeropoint"] = "error"
     return {v: e for v, e in pairs.items() if {v, e} <= names and isinstance(getattr(obj, v), float)}
 
 

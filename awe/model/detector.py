@@ -45,7 +45,9 @@ class BiasFrame(Calibration, Frame):
 
     raw_biases: Mapped[list[RawBiasFrame]] = uses("biases that are combined", NearestRaws("bias"))
     read_noise: Mapped[ReadNoise] = uses("read noise of the chip", SameInterval())
-    raw_level: Mapped[float | None] = measured("mean of the median levels of the raw biases, overscan included", unit="adu")
+    raw_level: Mapped[float | None] = measured(
+        "mean of the median levels of the raw biases, overscan included", unit="adu"
+    )
     mean: Mapped[float | None] = measured("clipped mean", unit="adu")
     sigma: Mapped[float | None] = measured("clipped standard deviation", unit="adu")
 

@@ -10,7 +10,15 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 from sqlalchemy.orm.decl_api import DeclarativeAttributeIntercept
 
 from awe.model.lineage import described, inputs, install, links
-from awe.model.queries import ColumnComparator, LinkComparator, Query, attribute_names, make_queryable, near_names, select_named
+from awe.model.queries import (
+    ColumnComparator,
+    LinkComparator,
+    Query,
+    attribute_names,
+    make_queryable,
+    near_names,
+    select_named,
+)
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",

@@ -28,11 +28,11 @@ class PhotometricParameters(FileBacked, Persistent):
     )
     standard: Mapped["PhotometricParameters | None"] = uses(
         "zeropoint of the standard field of the night",
-        OfFirstExposure("reduced.raw", same=("filter",), standard=True),
+        OfFirstExposure("reduced.raw", same=("filter",), standard=True, unless=("catalogue",)),
     )
     reference: Mapped["PhotometricParameters | None"] = uses(
         "zeropoint of the first exposure of the target in this filter, for a relative one",
-        OfFirstExposure("reduced.raw", same=("filter",)),
+        OfFirstExposure("reduced.raw", same=("filter",), unless=("catalogue", "standard")),
     )
     method: Mapped[str | None] = measured("catalogue, standard, relative, or none")
     zeropoint: Mapped[float | None] = measured("magnitude of 1 adu/s", unit="mag", ucd="phot.mag;arith.zp")

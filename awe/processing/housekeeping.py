@@ -145,7 +145,7 @@ def deep_findings(engine: Engine, store: Store) -> Iterator[Finding]:
 
 
 def half_made(engine: Engine) -> Iterator[Finding]:
-    """Yield products without fingerprint, process or job: all is written in one transaction, so there should be none."""
+    """Yield products without fingerprint, process or job; all is written in one transaction, so there is none."""
     made = [cls.__name__ for cls in concrete_classes() if inputs(cls)]
     missing = Persistent.fingerprint.is_(None) | Persistent.process_id.is_(None) | Persistent.job_id.is_(None)
     with Session(engine) as session:

@@ -8,27 +8,17 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from awe.errors import AweError, DatabaseUnavailable, NotFound
+from awe.errors import NotFound
 from awe.model.frame import FileBacked, Frame
 from awe.model.lineage import inputs
 from awe.model.persistent import Job, Persistent, Process, QualityFlag, Validity, persistent_class
-from awe.processing.staleness import why_stale
 from awe.services.declared import Field, fields_of, plain
 from awe.services.lineage_graph import all_edges
-from awe.services.sessions import TookTooLong, deadline
+from awe.services.staleness_story import short_story
 from awe.services.summaries import Summary, summaries
 
 SHOWN_USERS = 20
 """Users of an object that are listed for each class and role; the table of the class has them all."""
-
-LOOKED_AT = 30
-"""Ancestors up to which the page of an object says at once whether it is stale: each costs some milliseconds."""
-
-PATIENCE = 0.1
-"""Seconds that the page of an object waits for this."""
-
-LONG_PATIENCE = 20.0
-"""Seconds that the page waits which tells nothing else."""
 
 _HEADINGS = ("Measured", "Exposure", "Parameters", "Coordinates", "File", "Object")
 _COORDINATES = ("crval", "crpix", "cd1_", "cd2_", "wcs", "footprint")
@@ -119,8 +109,7 @@ def view_object(session: Session, object_id: int) -> ObjectView:
     linked, roles = _links(thing), _members(session, thing)
     ids = [object_id, *linked.values(), *(m["input_id"] for rows in roles.values() for m in rows)]
     known = summaries(session, ids)
-    is_long = bool(inputs(cls)) and _has_many_ancestors(session, object_id)
-    stale = stale_sentences(session, thing, PATIENCE) if inputs(cls) and not is_long else None
+    stale = short_story(session, thing) if inputs(cls) else None
     return ObjectView(
         summary=known[object_id],
         cls=cls,
@@ -212,37 +201,6 @@ def _users(session: Session, object_id: int) -> list[Role]:
         role = found.setdefault(key, Role(row.role, declared.doc, declared.many, [], row.total, row.class_name))
         role.members.append(Member(known[row.product_id]))
     return sorted(found.values(), key=lambda r: (r.class_name, r.name))
-
-
-def _has_many_ancestors(session: Session, object_id: int) -> bool:
-    """Return whether an object has more ancestors than its page looks at; stops as soon as it is known."""
-    graph = all_edges().c
-    found: set[int] = set()
-    level = {object_id}
-    while level and len(found) <= LOOKED_AT:
-        level = set(session.scalars(select(graph.input_id).where(graph.product_id.in_(level)))) - found
-        found |= level
-    return len(found) > LOOKED_AT
-
-
-def stale_sentences(session: Session, thing: Persistent, patience: float) -> list[str] | None:
-    """Return why an object is stale, one sentence each; None if that takes longer than `patience` seconds to tell."""
-    try:
-        with deadline(session, patience):
-            return why_stale(session, thing)
-    except TookTooLong:
-        return None
-    except AweError as error:  # that it can't be judged is an answer, too
-        return [str(error)]
-
-
-def full_story(session: Session, thing: Persistent) -> list[str]:
-    """Return why an object is stale, looking at all it was made from; give up when a page can't wait any longer."""
-    found = stale_sentences(session, thing, LONG_PATIENCE)
-    if found is None:
-        waited = f"whether {thing} is stale is not known after {LONG_PATIENCE:g} s"
-        raise DatabaseUnavailable(f"{waited}: ask `awe why {thing.object_id}`")
-    return found
 
 
 def _linking(cls: type[Persistent]) -> list[tuple[str, str]]:

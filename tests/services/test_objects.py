@@ -72,8 +72,8 @@ def test_a_long_story_has_a_page_of_its_own(client: FlaskClient, world: Any) -> 
 
 
 def test_a_story_that_is_too_long_is_given_up(client: FlaskClient, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("awe.services.objectview.LONG_PATIENCE", 0.0)
-    monkeypatch.setattr("awe.services.objectview.PATIENCE", 0.0)
+    monkeypatch.setattr("awe.services.staleness_story.LONG_PATIENCE", 0.0)
+    monkeypatch.setattr("awe.services.staleness_story.PATIENCE", 0.0)
     reduced = world.ids["ReducedFrame"]
 
     answer = client.get(f"/object/{reduced}/why")

@@ -48,6 +48,8 @@ def test_a_condition_follows_links(client: FlaskClient) -> None:
         ("chip=3", 9),
         ("night=2026-01-27", 9),
         ("date_obs=<2026-01-28T04:55", 3),
+        ("object_id=7", 1),
+        ("object_id=7..9", 2),
         ("object=100%25", 0),
         ("object=%25", 0),
     ],

@@ -11,12 +11,13 @@ from awe.kernels.stretch import Cuts, Stretch
 from awe.model.catalogue import AssociateList, SourceList
 from awe.services.declared import summary_of
 from awe.services.negotiation import answer
-from awe.services.objectview import ObjectView, find_object, full_story, view_object
+from awe.services.objectview import ObjectView, find_object, view_object
 from awe.services.parts import parts
 from awe.services.picture import offered_planes
 from awe.services.picture_request import PictureRequest
 from awe.services.sessions import session
 from awe.services.source_rows import source_rows
+from awe.services.staleness_story import full_story
 from awe.store import Store
 
 objects = Blueprint("objects", __name__)
