@@ -86,7 +86,8 @@ def swarp(folder: Path, method: str) -> Work:
         (place / f"{kind}.list").write_text("\n".join(names) + "\n")
     options = {
         "c": "default.swarp", "WEIGHT_TYPE": "MAP_WEIGHT", "WEIGHT_IMAGE": "@weight.list",
-        "RESAMPLING_TYPE": "LANCZOS3", "SUBTRACT_BACK": "Y", "BACK_SIZE": 128, "COMBINE_TYPE": method, "CENTER_TYPE": "MANUAL",
+        "RESAMPLING_TYPE": "LANCZOS3", "SUBTRACT_BACK": "Y", "BACK_SIZE": 128, "COMBINE_TYPE": method,
+        "CENTER_TYPE": "MANUAL",
         "CENTER": f"{known['ra']},{known['dec']}", "PIXELSCALE_TYPE": "MANUAL", "PIXEL_SCALE": known["scale"],
         "IMAGE_SIZE": f"{nx},{ny}", "FSCALE_KEYWORD": "FLXSCALE", "FSCALASTRO_TYPE": "FIXED", "NTHREADS": THREADS,
         "MEM_MAX": 2048, "COMBINE_BUFSIZE": 2048, "WRITE_XML": "N", "VERBOSE_TYPE": "QUIET",

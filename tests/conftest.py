@@ -2,7 +2,7 @@
 
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
@@ -142,15 +142,25 @@ def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return SqliteDatabases(tmp_path_factory.mktemp("databases"))
 
 
+def _make_tables(engine: Engine) -> None:
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        folder = Path(awe.database.__file__).parents[1] / "migrations"
+        MigrationContext.configure(connection).stamp(ScriptDirectory(str(folder)), "head")
+
+
+@pytest.fixture(scope="session")
+def make_tables() -> Callable[[Engine], None]:
+    """A function that makes the tables of the model, marked as at the newest migration; test_migrations.py compares."""
+    return _make_tables
+
+
 @pytest.fixture(scope="session")
 def empty_database(databases: Databases) -> str:
     """Address of a database with the tables of the model and no rows; copy it, do not write into it."""
     address = databases.new()
     with disposed(open_engine(address)) as engine:
-        Base.metadata.create_all(engine)
-        with engine.begin() as connection:
-            context = MigrationContext.configure(connection)
-            context.stamp(ScriptDirectory(str(Path(awe.database.__file__).parents[1] / "migrations")), "head")
+        _make_tables(engine)
     return address
 
 

@@ -1,5 +1,7 @@
 """The persistent classes, defined in processing order: the imports below read as the data flow."""
 
+from sqlalchemy.orm import configure_mappers
+
 from awe.model.persistent import Base, Job, Persistent, Process, QualityFlag, concrete_classes, persistent_class
 from awe.model.instrument import Chip, Filter, Instrument, Telescope
 from awe.model.observation import GridTarget, Observation, ObservingBlock
@@ -22,6 +24,8 @@ from awe.model.photometric import PhotometricParameters
 from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.catalogue import AssociateList, SourceList
 from awe.model.ingested import Ingested
+
+configure_mappers()  # from here on, comparing an attribute gives a query
 
 __all__ = [
     "AssociateList",

@@ -49,14 +49,19 @@ class OfFirstExposure:
     role: str
     same: tuple[str, ...] = ()
     standard: bool = False
+    unless: tuple[str, ...] = ()
+    """Roles that make this input needless if there is something in one of them."""
 
     def __str__(self) -> str:
         of = " and ".join(("the same chip", *(f"the same {name}" for name in self.same)))
+        spared = f", or if there is a {' or a '.join(self.unless)}" if self.unless else ""
         first = "standard exposure of the night" if self.standard else "exposure of the target"
-        return f"that of the first valid {first} with {of} as `{self.role}`; none if it is that one"
+        return f"that of the first valid {first} with {of} as `{self.role}`; none if it is that one{spared}"
 
     def choose(self, session: Session, source: Any, product: Any) -> Any:
         """Return the wanted product of the first exposure."""
+        if any(getattr(product, name) is not None for name in self.unless):
+            return None
         from awe.model.raw import RawScienceFrame, RawStandardFrame
         from awe.model.science import ReducedFrame
 

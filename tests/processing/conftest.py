@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, insert, select, text
+from sqlalchemy import Connection, Engine, Table, create_engine, insert, select, text
 from sqlalchemy.orm import Session
 
 from awe.config import Settings
@@ -15,15 +14,18 @@ from awe.database import open_engine, short_transaction
 from awe.instruments import load_definitions
 from awe.local import RunningDataServer, start_data_server
 from awe.model import Base, Persistent, SourceList
+from awe.model.lineage import descendants
 from awe.processing import worker
 from awe.processing.catalogues import add_catalogue
 from awe.processing.engine import Outcome, execute
 from awe.processing.ingest import Ingester, Report
-from awe.processing.plan import Plan, plan
+from awe.processing.plan import Plan, plan, subject
 from awe.processing.requests import targets
 from awe.processing.tasks import register_processes
 from awe.simulation import PRESETS, Night, simulate_night
 from awe.store import Store
+
+MakeTables = Callable[[Engine], None]
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,20 @@ class Site:
         definitions = load_definitions(given.pop("instruments", None))
         return list(Ingester(self.engine, self.store, self.settings, definitions, **given).ingest(paths))
 
+    def below(self, *numbers: int) -> set[tuple[str, str]]:
+        """Return class and subject of all products that were made of some objects, directly or not."""
+        with self.session() as session:
+            found = descendants(session, Persistent, numbers)
+            return {named(session.get(Persistent, number)) for number in found}
+
     def count(self, cls: Any = Persistent) -> int:
         """Return the number of objects of a class."""
         return len(self.all(cls))
+
+
+def named(product: Any) -> tuple[str, str]:
+    """Return what tells a product from the others of the night: its class and what it is of."""
+    return type(product).__name__, subject(product)
 
 
 @pytest.fixture(scope="session")
@@ -94,12 +107,14 @@ def _settings(address: str, server: RunningDataServer, folder: Path) -> Settings
 
 
 @pytest.fixture(scope="session")
-def _ingested(tmp_path_factory: pytest.TempPathFactory, night: Night, files: RunningDataServer) -> Settings:
+def _ingested(
+    tmp_path_factory: pytest.TempPathFactory, night: Night, files: RunningDataServer, make_tables: MakeTables
+) -> Settings:
     """An SQLite database with the raw frames, the catalogue and the process catalogue."""
     home = tmp_path_factory.mktemp("home")
     settings = _settings(f"sqlite:///{home}/ingested.db", files, home)
     engine = open_engine(settings.database)
-    Base.metadata.create_all(engine)
+    make_tables(engine)
     with short_transaction(engine) as session:
         register_processes(session)
     site = Site(settings, engine)
@@ -111,10 +126,10 @@ def _ingested(tmp_path_factory: pytest.TempPathFactory, night: Night, files: Run
 
 
 @pytest.fixture(scope="session")
-def _made(tmp_path_factory: pytest.TempPathFactory, _ingested: Settings) -> Settings:
+def _made(tmp_path_factory: pytest.TempPathFactory, _ingested: Settings, make_tables: MakeTables) -> Settings:
     """The same with the coadd, the source list and all below them."""
     address = f"sqlite:///{tmp_path_factory.mktemp('made')}/made.db"
-    _copy_rows(_ingested.database, address)
+    _copy_rows(_ingested.database, address, make_tables)
     settings = replace(_ingested, database=address)
     engine = open_engine(address)
     outcome = Site(settings, engine).make(SourceList, object="SIM-A")
@@ -124,30 +139,36 @@ def _made(tmp_path_factory: pytest.TempPathFactory, _ingested: Settings) -> Sett
     return settings
 
 
-def _copy_rows(source: str, target: str) -> None:
+def _copy_rows(source: str, target: str, make_tables: MakeTables) -> None:
     """Write all rows of a database into another one, which may be of the other kind."""
     there, here = create_engine(target), create_engine(source)
-    Base.metadata.create_all(there)
+    make_tables(there)
     with here.connect() as reading, there.begin() as writing:
         for table in Base.metadata.sorted_tables:
             rows = [dict(r) for r in reading.execute(select(table).order_by(*table.primary_key.columns)).mappings()]
             if rows:
                 writing.execute(insert(table), rows)
-            numbered = table.primary_key.columns.values()[0]
-            if rows and there.dialect.name == "postgresql" and numbered is table.autoincrement_column and not numbered.foreign_keys:
-                last = max(r[numbered.name] for r in rows)
-                writing.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', '{numbered.name}'), {last})"))
+            if rows and there.dialect.name == "postgresql":
+                _count_on(writing, table, rows)
     there.dispose()
     here.dispose()
 
 
+def _count_on(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Let PostgreSQL number new rows after those that were copied."""
+    column = table.autoincrement_column
+    if column is not None and not column.foreign_keys:
+        sequence = f"pg_get_serial_sequence('{table.name}', '{column.name}')"
+        connection.execute(text(f"SELECT setval({sequence}, {max(row[column.name] for row in rows)})"))
+
+
 @pytest.fixture(scope="session")
-def _templates(databases: Any, _ingested: Settings, _made: Settings) -> dict[str, str]:
+def _templates(databases: Any, _ingested: Settings, _made: Settings, make_tables: MakeTables) -> dict[str, str]:
     """Addresses of the two states in databases of one kind, to copy from."""
     addresses = {}
     for state, settings in (("ingested", _ingested), ("made", _made)):
         addresses[state] = databases.new()
-        _copy_rows(settings.database, addresses[state])
+        _copy_rows(settings.database, addresses[state], make_tables)
     return addresses
 
 
@@ -187,9 +208,3 @@ def undisturbed(_made: Settings) -> Iterator[Site]:
     engine = open_engine(_made.database)
     yield Site(_made, engine)
     engine.dispose()
-
-
-@pytest.fixture(scope="session")
-def moment() -> datetime:
-    """A time in the night."""
-    return datetime(2026, 2, 15)
