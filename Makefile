@@ -24,8 +24,8 @@ test: $(VENV)/.installed-dev ## run the test suite on SQLite and PostgreSQL (TES
 	$(BIN)/python -m pytest -q -n $(WORKERS) $(TESTS)
 
 lint: $(VENV)/.installed-dev types contracts ## check style, types and the direction of imports
-	$(BIN)/ruff check awe dataservers migrations tests
-	$(BIN)/ruff format --check awe dataservers migrations tests
+	$(BIN)/ruff check awe benchmarks dataservers migrations tests
+	$(BIN)/ruff format --check awe benchmarks dataservers migrations tests
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy

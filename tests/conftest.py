@@ -57,9 +57,10 @@ class SqliteDatabases:
         """Return the address of a database that does not exist yet."""
         return f"sqlite:///{self._folder / f'{next(self._numbers)}.db'}"
 
-    def copy(self, address: str) -> str:
-        """Return the address of a copy of a database."""
-        copied = self.new()
+    def copy(self, address: str, to: str | None = None) -> str:
+        """Return the address of a copy of a database, which may take the place of another one."""
+        copied = to or self.new()
+        self.drop(copied)
         with closing(sqlite3.connect(_file(address))) as source, closing(sqlite3.connect(_file(copied))) as target:
             source.backup(target)
         return copied
@@ -93,17 +94,19 @@ class PostgresDatabases:
     def _address(self, name: str) -> str:
         return self._url.set(database=name).render_as_string(hide_password=False)
 
-    def new(self, template: str = "template1") -> str:
+    def new(self, template: str = "template1", name: str | None = None) -> str:
         """Return the address of a new database."""
-        name = f"awe{next(self._numbers)}"
+        name = name or f"awe{next(self._numbers)}"
         self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self._address(name)
 
-    def copy(self, address: str) -> str:
-        """Return the address of a copy of a database, whose connections are closed for that."""
+    def copy(self, address: str, to: str | None = None) -> str:
+        """Return the address of a copy of a database, which may take the place of another; its connections are closed."""
         name = make_url(address).database
         self._run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-        return self.new(str(name))
+        if to is not None:
+            self.drop(to)
+        return self.new(str(name), make_url(to).database if to else None)
 
     def drop(self, address: str) -> None:
         """Remove a database, and close its connections."""

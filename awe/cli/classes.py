@@ -21,14 +21,15 @@ def classes(as_json: bool) -> None:
     Example: awe classes
     """
     makers = tasks()
-    rows = [
-        (c.__name__, c.__mro__[1].__name__, makers[c].name if c in makers else "-", summary_of(c))
-        for c in concrete_classes()
-    ]
+    rows = [(c.__name__, _parent(c), makers[c].name if c in makers else "-", summary_of(c)) for c in concrete_classes()]
     if as_json:
         print_json([dict(zip(("class", "parent", "made_by", "doc"), row, strict=True)) for row in rows])
         return
     click.echo(table(("class", "is a", "made by", "what it is"), rows))
+
+
+def _parent(cls: type) -> str:
+    return next(base.__name__ for base in cls.__mro__[1:] if issubclass(base, Persistent))
 
 
 @click.command()

@@ -43,8 +43,9 @@ def tree(place: Workplace, number: int, down: bool, depth: int | None, lines: in
     left = len(printed) - lines
     if left > 0:
         place.say(f"... {plural(left, 'line')} more: use --depth or --lines")
-    verb = "was made from it" if down else "it was made from"
-    place.say(f"{plural(len(graph.objects) - 1, 'object')} {verb}{', the graph is cut off' if graph.truncated else ''}")
+    others = plural(len(graph.objects) - 1, "object")
+    said = f"made from it: {others}" if down else f"made from {others}"
+    place.say(f"{said}{'; the graph is cut off there' if graph.truncated else ''}")
 
 
 @dataclass

@@ -48,6 +48,15 @@ def _steps(steps: Iterable[Step]) -> str:
     return table(("step", "makes", "of", "Mpixel", "after", "because"), rows)
 
 
+def root(reason: str) -> str:
+    """Return a reason without the roles through which it comes.
+
+    >>> root("flat: bias: parameters: sigma_clip was 3, now 5")
+    'parameters: sigma_clip was 3, now 5'
+    """
+    return _ROLES.sub("", reason)
+
+
 def brief(reasons: list[str]) -> str:
     """Return reasons as one sentence, each only by the shortest way that it comes.
 
@@ -56,7 +65,7 @@ def brief(reasons: list[str]) -> str:
     """
     shortest: dict[str, str] = {}
     for reason in reasons:
-        tail = _ROLES.sub("", reason)
+        tail = root(reason)
         shortest[tail] = min(shortest.get(tail, reason), reason, key=len)
     return "; ".join(shortest.values())
 

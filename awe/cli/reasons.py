@@ -3,12 +3,19 @@
 from typing import Any
 
 import click
+from sqlalchemy.orm import Session
 
-from awe.cli.printing import print_json
+from awe.cli.plan_printing import root
+from awe.cli.printing import plural, print_json
 from awe.cli.workplace import Workplace, object_with, works
 from awe.model.description import plain
-from awe.model.lineage import inputs
+from awe.model.lineage import Wanted, inputs
 from awe.processing import staleness
+from awe.processing.choosing import key_of
+from awe.processing.plan import plan as plan_of
+
+_FOLLOWS = ("is made anew", "there is none")
+"""How reasons end that only follow from others."""
 
 
 @click.command()
@@ -30,7 +37,7 @@ def why(place: Workplace, number: int, as_json: bool) -> None:
                 {"object_id": number, "label": str(found), "stale": bool(reasons), "reasons": reasons, "made": made}
             )
             return
-        for line in [*_state(found, reasons), *_origin(found)]:
+        for line in [*_state(found, reasons), *_roots(session, found, reasons), *_origin(found)]:
             click.echo(line)
 
 
@@ -40,6 +47,17 @@ def _state(found: Any, reasons: list[str]) -> list[str]:
     if not inputs(type(found)):
         return reasons
     return [f"{found} is stale:", *(f"  {reason}" for reason in reasons)]
+
+
+def _roots(session: Session, found: Any, reasons: list[str]) -> list[str]:
+    """Return what stands at the beginning of the reasons, and how much would be made again."""
+    if not reasons or not inputs(type(found)):
+        return []
+    again = plan_of(session, [Wanted(type(found), key_of(found))], wish=getattr(found, "parameters", None))
+    causes = [root(r) for step in again.steps for r in step.reasons if not r.endswith(_FOLLOWS)]
+    new = [cause for cause in dict.fromkeys(causes) if cause not in map(root, reasons)]
+    steps = [f"  to make it again takes {plural(len(again.steps), 'step')}"] if again.steps else []
+    return [*(f"  the cause: {cause}" for cause in new[:5]), *steps]
 
 
 def _origin(found: Any) -> list[str]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+import numpy as np
 from sqlalchemy import CheckConstraint, ForeignKey, MetaData, String, event, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy.orm.decl_api import DeclarativeAttributeIntercept
@@ -227,6 +228,15 @@ def persistent_class(name: str) -> type[Persistent]:
         near = near_names(name, names).replace("its attributes", "the classes")
         raise BadRequest(f"no class {name!r}; {near}")
     return known[name.lower()]
+
+
+@event.listens_for(Session, "before_flush")
+def _plain_numbers(session: Session, _context: Any, _instances: Any) -> None:
+    """Store numbers of numpy as Python's: what a kernel returns means another thing to some database drivers."""
+    for row in (*session.new, *session.dirty):
+        for name, value in list(vars(row).items()):
+            if isinstance(value, np.generic):
+                setattr(row, name, value.item())
 
 
 @event.listens_for(Session, "before_flush")

@@ -22,7 +22,14 @@ PRODUCTS = [c for c in CLASSES if inputs(c)]
 WITH_PARAMETERS = [c for c in CLASSES if hasattr(c, "Parameters")]
 BEYOND_THE_STANDARD = ("electron", "sigma")
 """Units that every astronomer reads, and VOUnits 1.0 lacks."""
-SAME_EVERYWHERE = {"seeing": "arcsec", "gain": "electron/adu", "zeropoint": "mag", "ra": "deg", "dec": "deg", "exptime": "s"}
+SAME_EVERYWHERE = {
+    "seeing": "arcsec",
+    "gain": "electron/adu",
+    "zeropoint": "mag",
+    "ra": "deg",
+    "dec": "deg",
+    "exptime": "s",
+}
 
 
 def own_columns(cls: Any) -> list[Any]:
@@ -213,7 +220,11 @@ def test_the_model_has_no_second_list_of_its_classes() -> None:
 def test_the_modules_of_the_model_are_imported_in_processing_order() -> None:
     tree = ast.parse(Path(model.__file__).read_text())
     order = [n.module for n in tree.body if isinstance(n, ast.ImportFrom) and n.module]
-    first = {m: min(CLASSES.index(c) for c in CLASSES if c.__module__ == m) for m in order if any(c.__module__ == m for c in CLASSES)}
+    first = {
+        m: min(CLASSES.index(c) for c in CLASSES if c.__module__ == m)
+        for m in order
+        if any(c.__module__ == m for c in CLASSES)
+    }
 
     assert list(first.values()) == sorted(first.values())
 

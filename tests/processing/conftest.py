@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from awe.config import Settings
 from awe.database import open_engine, short_transaction
 from awe.instruments import load_definitions
 from awe.local import RunningDataServer, start_data_server
-from awe.model import Base, Persistent, SourceList
+from awe.model import Base, Coadd, Persistent, SourceList
 from awe.model.lineage import descendants
 from awe.processing import worker
 from awe.processing.catalogues import add_catalogue
@@ -77,16 +78,29 @@ class Site:
         """Return class and subject of all products that were made of some objects, directly or not."""
         with self.session() as session:
             found = descendants(session, Persistent, numbers)
-            return {named(session.get(Persistent, number)) for number in found}
+            return {label(session.get(Persistent, number)) for number in found}
+
+    def labels(self, cls: Any) -> set[tuple[str, str]]:
+        """Return class and subject of all products of a class."""
+        with self.session() as session:
+            return {label(product) for product in session.scalars(select(cls)).unique()}
+
+    def to_make(self, cls: Any, **given: Any) -> dict[tuple[str, str], list[str]]:
+        """Return class and subject, and the reasons, of what would be made."""
+        with self.session() as session:
+            wish, parameters = given.pop("wish", None), given.pop("parameters", None)
+            steps = plan(session, targets(session, cls, **given), parameters, wish).steps
+            assert len({label(step.product) for step in steps}) == len(steps)
+            return {label(step.product): step.reasons for step in steps}
 
     def count(self, cls: Any = Persistent) -> int:
         """Return the number of objects of a class."""
         return len(self.all(cls))
 
 
-def named(product: Any) -> tuple[str, str]:
-    """Return what tells a product from the others of the night: its class and what it is of."""
-    return type(product).__name__, subject(product)
+def label(product: Any) -> tuple[str, str]:
+    """Return what tells a product from the others of the night: its class, and what it is of (there is one coadd)."""
+    return type(product).__name__, "" if isinstance(product, Coadd | SourceList) else subject(product)
 
 
 @pytest.fixture(scope="session")
@@ -172,22 +186,34 @@ def _templates(databases: Any, _ingested: Settings, _made: Settings, make_tables
     return addresses
 
 
+@pytest.fixture(scope="session")
+def _slots(databases: Any) -> Iterator[list[Engine]]:
+    """Engines that outlive the tests: what they know of statements saves each test seconds."""
+    engines: list[Engine] = []
+    yield engines
+    for engine in engines:
+        engine.dispose()
+
+
 @pytest.fixture
-def copied(databases: Any, _templates: dict[str, str], _made: Settings) -> Iterator[Callable[..., Site]]:
-    """A function that returns a fresh copy of a state (`ingested` or `made`), removed after the test."""
-    opened: list[Site] = []
+def copied(
+    databases: Any, _templates: dict[str, str], _made: Settings, _slots: list[Engine]
+) -> Iterator[Callable[..., Site]]:
+    """A function that returns a fresh copy of a state (`ingested` or `made`), for one test."""
+    free = count()
 
     def copy(state: str, **settings: Any) -> Site:
-        address = databases.copy(_templates[state])
-        site = Site(replace(_made, database=address, **settings), open_engine(address))
-        opened.append(site)
-        return site
+        number = next(free)
+        if number == len(_slots):
+            _slots.append(open_engine(databases.new()))
+        address = _slots[number].url.render_as_string(hide_password=False)
+        databases.copy(_templates[state], address)
+        return Site(replace(_made, database=address, **settings), _slots[number])
 
     yield copy
-    for site in opened:
-        site.engine.dispose()
-        worker._engine(site.settings.database).dispose()
-        databases.drop(site.settings.database)
+    for engine in _slots:
+        engine.dispose()
+        worker._engine(engine.url.render_as_string(hide_password=False)).dispose()
 
 
 @pytest.fixture

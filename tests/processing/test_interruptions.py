@@ -1,0 +1,193 @@
+"""Real processes: two that make the same, and one that is killed again and again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from sqlalchemy import select
+
+import awe
+from awe.model import Coadd, Frame, Job, Persistent, RawFrame, SourceList, WeightFrame
+from awe.model.catalogue import SOURCES
+from awe.model.lineage import inputs
+
+
+def start(site, cls: type, workers: int = 1) -> subprocess.Popen[str]:
+    """Start `awe make`, as the leader of a group of processes."""
+    environment = os.environ | {
+        "AWE_HOME": str(site.settings.home),
+        "AWE_DATABASE": site.settings.database,
+        "AWE_DATA_SERVER": site.settings.data_server,
+        "AWE_USER": "ann",
+        "AWE_WORKERS": str(workers),
+        "PYTHONPATH": str(Path(awe.__file__).parents[1]),
+    }
+    command = [sys.executable, "-m", "awe.cli", "make", cls.__name__, "--object", "SIM-A"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+
+
+def kill(process: subprocess.Popen[str], whole_group: bool) -> None:
+    """Kill `awe make`: alone, so that its workers have to notice, or with all of them."""
+    if whole_group:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.communicate()
+
+
+def products(site) -> Iterator[Any]:
+    with site.session() as session:
+        for thing in session.scalars(select(Persistent).order_by(Persistent.object_id)).unique():
+            if inputs(type(thing)):
+                yield session, thing
+
+
+def made_of(site) -> Counter[str]:
+    """Return how many products of each class there are."""
+    return Counter(type(thing).__name__ for _, thing in products(site))
+
+
+def pixels(site) -> dict[tuple[str, ...], list[np.ndarray]]:
+    """Return the planes (or the table) of each product, by what it is of."""
+    found = {}
+    for _, thing in products(site):
+        if not getattr(thing, "filename", None):
+            continue
+        like = thing if isinstance(thing, Frame) else thing.reduced
+        name = (type(thing).__name__, like.chip.name if like.chip else "", f"{like.date_obs}")
+        with fits.open(site.store.retrieve(thing.filename, thing.sha256), memmap=False) as hdus:
+            assert name not in found, f"{name} is there twice"
+            found[name] = [hdu.data.copy() for hdu in hdus if hdu.data is not None]
+    return found
+
+
+def sources_of(site) -> list[tuple[Any, ...]]:
+    with site.session() as session:
+        columns = [SOURCES.c[n] for n in ("SID", "RA", "DEC", "FLUX_AUTO", "FLAGS")]
+        return [tuple(row) for row in session.execute(select(*columns).order_by(SOURCES.c.SID))]
+
+
+def assert_same_as_undisturbed(site, undisturbed) -> None:
+    found, expected = pixels(site), pixels(undisturbed)
+    expected = {name: planes for name, planes in expected.items() if name in found}
+    different = [
+        name
+        for name, planes in expected.items()
+        if len(planes) != len(found[name])
+        or any(a.dtype != b.dtype or a.tobytes() != b.tobytes() for a, b in zip(planes, found[name], strict=True))
+    ]
+
+    assert different == []
+    assert set(found) == set(expected)
+
+
+def assert_nothing_half_done(site, files) -> None:
+    """No file is half there, no row lacks its file, no job runs for ever."""
+    with site.session() as session:
+        for thing in session.scalars(select(Persistent)).unique():
+            if getattr(thing, "filename", None):
+                stored = site.store.find(thing.filename)
+                assert stored is not None, f"{thing}: no file"
+                assert (stored.size, stored.sha256) == (thing.size, thing.sha256)
+            if inputs(type(thing)):
+                assert thing.job.state == "done"
+        done = session.scalars(select(Job).where(Job.state == "done")).all()
+        assert session.scalars(select(Job).where(Job.state == "running")).all() == []
+        assert len(done) == sum(1 for _ in products(site))
+        assert set(session.scalars(select(SOURCES.c.SLID).distinct())) <= {t.object_id for _, t in products(site)}
+    deadline = time.monotonic() + 20
+    while (half := [p for p in files.folder.rglob("*.part*") if p.is_file()]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert half == []
+
+
+def test_two_processes_that_make_the_same_make_each_product_once(ingested, undisturbed, files):
+    both = [start(ingested, SourceList) for _ in range(2)]
+    for process in both:
+        finish(process)
+
+    assert made_of(ingested) == made_of(undisturbed)
+    assert_nothing_half_done(ingested, files)
+    with ingested.session() as session:
+        by_whom = set(session.scalars(select(Job.pid).where(Job.state == "done")))
+        assert set(session.scalars(select(Job.state))) == {"done"}
+    assert by_whom <= {process.pid for process in both}
+    assert_same_as_undisturbed(ingested, undisturbed)
+    assert sources_of(ingested) == sources_of(undisturbed)
+
+
+def killed_again_and_again(site, cls: type, kills: int, longest: float, rng: np.random.Generator) -> int:
+    """Kill `awe make` at random moments until it was killed often enough or is done; return the number of kills."""
+    for number in range(kills):
+        process = start(site, cls, workers=1 + number % 2)
+        try:
+            process.wait(rng.uniform(0.5, longest))
+        except subprocess.TimeoutExpired:
+            kill(process, whole_group=bool(number % 3))
+            continue
+        process.communicate()
+        return number
+    return kills
+
+
+def resumed(site, cls: type) -> None:
+    deadline = time.monotonic() + 5  # workers without a parent have half a second to notice
+    process = start(site, cls, workers=2)
+    finish(process)
+    while time.monotonic() < deadline:
+        with site.session() as session:
+            if not session.scalars(select(Job).where(Job.state == "running")).all():
+                return
+        time.sleep(0.2)
+
+
+def test_a_killed_run_is_resumed_to_the_same_products(ingested, undisturbed, files):
+    kills = killed_again_and_again(ingested, WeightFrame, 3, 6.0, np.random.default_rng(14))
+    resumed(ingested, WeightFrame)
+
+    assert kills >= 2
+    assert made_of(ingested)["WeightFrame"] == 6
+    assert all(number <= made_of(undisturbed)[cls] for cls, number in made_of(ingested).items())
+    assert_nothing_half_done(ingested, files)
+    assert_same_as_undisturbed(ingested, undisturbed)
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_change_nothing(copied, undisturbed, files):
+    """Whatever is done by then is begun anew, so that kills fall on every step."""
+    rng = np.random.default_rng(20)
+    kills = 0
+    while kills < 20:
+        site = copied("ingested")
+        kills += killed_again_and_again(site, SourceList, min(7, 20 - kills), 9.0, rng)
+        resumed(site, SourceList)
+
+        assert made_of(site) == made_of(undisturbed)
+        assert_nothing_half_done(site, files)
+        assert_same_as_undisturbed(site, undisturbed)
+        assert sources_of(site) == sources_of(undisturbed)
+
+
+def test_a_pool_of_processes_makes_the_same_as_one(ingested, undisturbed):
+    finish(start(ingested, Coadd, workers=2))
+
+    expected = made_of(undisturbed)
+    del expected["SourceList"]
+    assert made_of(ingested) == expected
+    assert_same_as_undisturbed(ingested, undisturbed)
+    assert sum(1 for r in ingested.all(RawFrame)) == 22

@@ -1,0 +1,43 @@
+"""The benchmarks say what they measure: cases name functions that are there, failures and missing peers are told."""
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from benchmarks import cases, report
+from benchmarks.measuring import Case, Measured, measure
+
+GROUPS = [*cases.on_pixels(), *cases.many_inputs((5,)), *cases.on_system()]
+
+
+@pytest.mark.parametrize("case", [c for group in GROUPS for c in group], ids=lambda c: f"{c.work}-{c.program}")
+def test_the_function_of_a_case_takes_its_options(case: Case) -> None:
+    module, _, name = case.function.partition(":")
+    function = getattr(import_module(f"benchmarks.{module}"), name)
+    inspect.signature(function).bind(Path(), **case.options)
+
+
+def test_the_first_program_of_a_group_is_awe() -> None:
+    assert {group[0].program for group in GROUPS} == {"awe"}
+
+
+def test_a_peer_that_is_missing_is_said_and_not_run(tmp_path: Path) -> None:
+    (found,) = measure([Case("work", "peer", "no:where", missing="not installed")], tmp_path, 1, 1)
+    assert report.rows([[found]])[0][-1] == "not installed"
+
+
+def test_a_case_that_fails_says_why(tmp_path: Path) -> None:
+    (found,) = measure([Case("work", "awe", "peers:swarp", {"method": "WEIGHTED"})], tmp_path, 1, 1)
+    assert "Error" in found.failure
+
+
+def test_the_ratio_is_the_time_of_the_peer_over_that_of_awe() -> None:
+    awe, peer = (
+        Measured(Case("work", name, ""), seconds, 3.0, "Mpix", 100.0) for name, seconds in (("awe", 2), ("peer", 5))
+    )
+    assert report.rows([[awe, peer]]) == [
+        ("work", "awe", "2.00 s", "1.5 Mpix/s", "100 MB", "", ""),
+        ("work", "peer", "5.00 s", "0.6 Mpix/s", "100 MB", "2.50", ""),
+    ]
