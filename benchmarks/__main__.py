@@ -18,7 +18,7 @@ NIGHTS, QUICK_NIGHTS = ("tiny", "small", "demo"), ("tiny", "small")
 def main() -> None:
     """Read the arguments, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure awe beside its peers.")
-    parser.add_argument("--quick", action="store_true", help="smaller frames, fewer repeats: about a minute")
+    parser.add_argument("--quick", action="store_true", help="smaller frames, fewer repeats: some minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks.md")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work and leave the nights (default: /tmp)")

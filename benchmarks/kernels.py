@@ -23,7 +23,7 @@ from awe.kernels.resample import resample
 from awe.kernels.sections import Section
 from awe.kernels.stretch import apply_stretch, cuts
 from awe.kernels.wcs import Wcs, tan
-from benchmarks.child import Work
+from benchmarks.child import Work, own_memory
 
 THREADS = 2
 
@@ -221,9 +221,12 @@ def coadd_many(folder: Path, count: int, method: str) -> Work:
     def call() -> int:
         inputs = [_Cut(_OnFile(open_planes(path), region), shape[1]) for path in files]
         work = coadd(inputs, shape, Method(method), memory_limit=64 * 2**20)
-        return sum(len(band.image) for band in work.bands())
+        with own_memory() as own:
+            for _band in work.bands():
+                pass
+        return int(own[0])
 
-    return _on_pixels(call, count * shape[0] * shape[1])
+    return _on_pixels(call, count * shape[0] * shape[1], lambda own: {"MB without mapped files": own})
 
 
 @dataclass(frozen=True)

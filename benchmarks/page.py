@@ -9,19 +9,19 @@ _INTRODUCTION = """# Benchmarks
 
 <!-- Written by `python -m benchmarks --write-docs`; changes here are lost. -->
 
-How long awe takes, beside programs that do the same on the same input in the same run. On another machine, and on a busy one, the times differ; the ratios less so. Run them yourself: `make bench` (a few minutes; `--quick` one).
+How long awe takes, beside programs that do the same on the same input in the same run. On another machine, and on a busy one, the times differ; the ratios less so. Run them yourself: `make bench` (a quarter of an hour on two busy cores; with `--quick` a third of that).
 
-*Wall* is the median over all repeats, after one call that is not counted: kernels are compiled when they are first used, and that is left out. *Ratio* is the time of the peer over that of awe: above 1, awe is faster; below 1, the peer is. *Peak* is the largest resident memory of a process that did nothing else; for awe and Python libraries it contains the interpreter, all imports and the input (about 150 to 300 MB), for the others just the program."""
+*Wall* is the median over six repeats in two rounds, in which the programs take turns (nights and memory of coadds: one), after one call that is not counted: kernels are compiled when they are first used, and that is left out. *Ratio* is the time of the peer over that of awe: above 1, awe is faster; below 1, the peer is. *Peak* is the largest resident memory of a process that did nothing else; for awe and Python libraries it contains the interpreter, all imports and the input (about 150 to 300 MB), for the others just the program."""
 
 _PIXELS = """## Kernels
 
 One chip of {side} x {side} pixels of the simulated camera, processed by awe: the reduced frame with weight and flags. *FITS to ...* includes reading and writing the files. Coadds: {frames} exposures, background subtracted, Lanczos3, two threads in both programs.
 
-The work is not quite the same everywhere. awe's clipped mean also gives the variance. astroscrappy is run with sigclip 4.5 and otherwise its defaults. awe's catalogue has everything that awe stores, windowed positions, their errors and a star/galaxy number included; that of sep is a plain loop of its functions without windowed positions; SExtractor has windowed positions too. awe detects through sep, so it can't be faster than that. No astrometric solution is compared: SCAMP solves all exposures together, awe each chip by itself."""
+The work is not quite the same everywhere. awe's clipped mean also gives the variance. astroscrappy is run with sigclip 4.5 and otherwise its defaults. awe's catalogue has everything that awe stores, windowed positions, their errors and a star/galaxy number included; that of sep is a plain sequence of its functions without windowed positions, and its default filter finds more sources; SExtractor has windowed positions too. awe detects through sep, so it can't be faster than that. No astrometric solution is compared: SCAMP solves all exposures together, awe each chip by itself."""
 
 _MANY = """## Memory of a coadd
 
-Files are read in bands of rows. The peak contains the pages of the files that the system maps for the process and may take back at any time; so it is an upper limit."""
+Files are read in bands of rows, of 64 MB in all. The peak contains the pages of the files that the system has mapped for the process; they grow with the number of files, and the system takes them back when it needs them. Memory without them is what the process itself holds; it is in the remark."""
 
 _NIGHTS = """## Whole nights
 
@@ -31,7 +31,7 @@ Small nights pay for starting processes and loading kernels, some seconds."""
 
 _SYSTEM = """## Database, files, pages
 
-The peers do less: a local copy is not sent by HTTP, a local file has no server before it, the plain file server does nothing else, and Pillow's picture comes from a local file whose name is known."""
+Putting a file also keeps a copy in the local cache. The section is cut by the server, from a file that the client has not cached. The peers do less: a local copy is not sent by HTTP, a local file has no server before it, the plain file server does nothing else, and Pillow's picture comes from a local file whose name is known."""
 
 
 def page(pixels: Any, many: Any, system: Any, nights: dict[str, dict[str, Any]], side: int, frames: int) -> str:

@@ -34,14 +34,16 @@ COMMANDS: dict[str, Entry] = {
     "why-not": Entry("Make", "reasons", "Say why a calibration is not used for a frame."),
     "judge": Entry("Make", "objects", "Flag objects as valid, invalid or proposed, with a reason."),
     "find": Entry("Look", "find", "List the objects of a class that fulfil a condition."),
-    "info": Entry("Look", "objects", "Show all about an object."),
+    "info": Entry("Look", "objects", "Show all about an object: values with units, parameters, inputs, history."),
     "tree": Entry("Look", "lineage", "Show what an object was made from, or what was made from it."),
-    "classes": Entry("Look", "classes", "List the persistent classes."),
-    "describe": Entry("Look", "classes", "Show columns, inputs and parameters of a class."),
+    "classes": Entry("Look", "classes", "List the persistent classes, in processing order."),
+    "describe": Entry("Look", "classes", "Show inputs, parameters and columns of a class, with units and meanings."),
     "processes": Entry("Look", "records", "List the tasks and their versions, and what each has made."),
-    "jobs": Entry("Look", "records", "List the attempts to make something, failed ones too."),
+    "jobs": Entry("Look", "records", "List the attempts to make something, the newest first; failed ones too."),
     "serve": Entry("Serve", "serving", "Serve the web pages, or a data server."),
-    "prompt": Entry("Serve", "prompt", "Start Python with all classes in reach."),
+    "prompt": Entry(
+        "Serve", "prompt", "Start Python with all classes in reach, and plan, make, find, why, info, tree."
+    ),
     "bench": Entry("Serve", "setup", "Measure the speed of the kernels and the pipeline."),
     "completion": Entry("Serve", "setup", "Print the script that completes awe commands in a shell."),
 }

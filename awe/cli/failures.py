@@ -1,7 +1,6 @@
 """Errors as one line on standard error and an exit code: the last border, where everything is translated once."""
 
 import errno
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -29,9 +28,6 @@ def exit_code_of(command: Callable[[], Any], arguments: Sequence[str] = ()) -> i
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return _said("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains when it ends
-        return 0
     except Exception as error:  # noqa: BLE001  the top: every error becomes a line
         if "--debug" in arguments:
             traceback.print_exc()

@@ -11,6 +11,7 @@ from awe.cli.workplace import Workplace, works
 from awe.config import Settings
 from awe.errors import BadRequest
 from awe.local import start_data_server
+from awe.services.app import create_app
 from awe.services.serve import address_of
 from awe.services.serve import serve as serve_with_waitress
 
@@ -40,9 +41,10 @@ def serve(place: Workplace, what: str, port: int | None) -> None:
 
 def serve_pages(settings: Settings) -> None:
     """Serve the pages until Ctrl-C, and print their address."""
+    app = create_app(settings)
     click.echo(f"\nthe pages are at {address_of(settings)}   (Ctrl-C ends)")
     try:
-        serve_with_waitress(settings)
+        serve_with_waitress(settings, app)
     except KeyboardInterrupt:
         click.echo("stopped")
 

@@ -55,5 +55,5 @@ class AstrometricParameters(FileBacked, Persistent):
         maximum_offset: float = parameter(
             120.0, "pointing error that is searched first; then half the diagonal of the frame", unit="arcsec"
         )
-        sigma_clip: float = parameter(3.0, "rejection of outliers", unit="sigma")
+        sigma_clip: float = parameter(4.0, "rejection of outliers", unit="sigma")
         maximum_rms: float = parameter(1.5, "residual above which the solution is flagged", unit="pixel")

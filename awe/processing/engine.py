@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError
 
 from awe.config import Settings
 from awe.database import short_transaction
@@ -65,17 +66,23 @@ def data_server(settings: Settings) -> Iterator[Settings]:
 
 def _prepared(plan: Plan, engine: Engine, settings: Settings) -> list[Order]:
     """Store the grid targets that the plan brings along, and return its orders."""
-    with short_transaction(engine) as session:
-        for grid in plan.new_grids:
-            known = session.scalars(select(GridTarget).where(GridTarget.name == grid.name)).unique().first()
-            if known is None:
-                names = [c.key for c in GridTarget.__table__.columns if c.key != "object_id"]
-                known = GridTarget(**{name: getattr(grid, name) for name in names})
-                known.creator, known.project = settings.user, settings.project
-                session.add(known)
-                session.flush()
-            grid.object_id = known.object_id
+    for grid in plan.new_grids:
+        grid.object_id = _stored(grid, engine, settings)
     return orders(plan)
+
+
+def _stored(grid: GridTarget, engine: Engine, settings: Settings) -> int:
+    """Return the number of a grid target, which another process may store at the same moment."""
+    names = [c.key for c in GridTarget.__table__.columns if c.key != "object_id"]
+    while True:
+        with short_transaction(engine) as session:
+            known = session.scalars(select(GridTarget.object_id).where(GridTarget.name == grid.name)).first()
+        if known is not None:
+            return int(known)
+        added = GridTarget(**{name: getattr(grid, name) for name in names})
+        added.creator, added.project = settings.user, settings.project
+        with suppress(IntegrityError), short_transaction(engine) as session:
+            session.add(added)
 
 
 class _Run:

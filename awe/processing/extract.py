@@ -66,6 +66,9 @@ def _scene(product: SourceList, products: Products) -> _Scene:
         raise TaskFailed(f"{frame} holds no image in which sources could be found, only {', '.join(names)}")
     image = planes.rows("IMAGE")
     weight = planes.rows("WEIGHT") if "WEIGHT" in names else None
+    if weight is not None:
+        # neighbouring pixels of a regridded image are correlated: sums over many of them are noisier by this factor
+        weight = weight / np.float32(getattr(frame, "noise_scale", None) or 1.0) ** 2
     flags = planes.rows("FLAGS") if "FLAGS" in names else None
     background: Any = 0.0
     cards, zeropoint = frame.wcs, getattr(frame, "zeropoint", None)

@@ -76,7 +76,7 @@ def carry_out(order: Order, settings: Settings) -> Result:
         with Heartbeat(engine, held.job_id):
             object_id = _make(engine, order, held, settings, start)
     except Exception as error:  # noqa: BLE001  the border: whatever a task raises becomes the reason of the failed job
-        message = _message(order, error)
+        message = _message(order, error, settings)
         _fail(engine, held, error, message, time.monotonic() - start)
         return Result(order.number, None, message, time.monotonic() - start)
     finally:
@@ -160,16 +160,26 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
-def _message(order: Order, error: Exception) -> str:
+def _message(order: Order, error: Exception, settings: Settings) -> str:
     if isinstance(error, AweError):
         return f"{order.target}: {error}" if order.target not in str(error) else str(error)
     if isinstance(error, ValueError):
         return str(TaskFailed(f"{order.target}: {error}"))
+    if _is_of_the_disk(error):
+        free = shutil.disk_usage(settings.cache_folder).free / 1e6
+        return (
+            f"{order.target}: the disk of {settings.cache_folder} can't be used ({error}): is it full? "
+            f"{free:.0f} Mbyte are free; make room, or set AWE_CACHE_FOLDER to a folder on another disk"
+        )
     return f"{order.target}: unexpected {type(error).__name__}: {error} (the traceback is with the job: `awe jobs`)"
 
 
+def _is_of_the_disk(error: Exception) -> bool:
+    return isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
+
+
 def _fail(engine: Engine, job: Job, error: Exception, message: str, seconds: float) -> None:
-    expected = isinstance(error, AweError | ValueError)
+    expected = isinstance(error, AweError | ValueError) or _is_of_the_disk(error)
     told = message if expected else f"{message}\n{traceback.format_exc()}"
     with short_transaction(engine) as session:
         values = {"state": "failed", "claim": None, "error": told, "error_class": type(error).__name__}

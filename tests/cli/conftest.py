@@ -32,6 +32,7 @@ def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     """Commands see no settings but those of the test."""
     for name in [name for name in os.environ if name.startswith("AWE_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # processes that are started here find the source, installed or not
     monkeypatch.chdir(tmp_path)
 
 
@@ -91,5 +92,4 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )

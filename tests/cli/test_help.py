@@ -47,7 +47,8 @@ def test_the_reference_page_is_up_to_date() -> None:
 
 
 def test_help_imports_neither_numba_nor_the_database(tmp_path: Path) -> None:
-    code = "import sys; from awe.cli import run; run(['--help']); print({'numba', 'sqlalchemy', 'astropy'} & {*sys.modules})"
+    heavy = {"numba", "sqlalchemy", "astropy"}
+    code = f"import sys; from awe.cli import run; run(['--help']); print({heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "set()"
 

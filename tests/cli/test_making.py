@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections import Counter
@@ -40,7 +41,7 @@ def states(home: Path) -> Counter[str]:
 def test_a_plan_names_each_step_and_changes_nothing(awe: Command, raw_home: Path) -> None:
     result = awe("--home", raw_home, "plan", "ReducedFrame", "--chip", "ccd1")
     assert result.code == 0
-    assert result.out.startswith("14 steps for 3 ReducedFrames")
+    assert result.out.startswith("12 steps for 3 ReducedFrames")
     assert "there is none" in result.out
     found = json.loads(awe("--home", raw_home, "plan", "coadd", "--json").out)
     assert found["steps"][-1]["class"] == "Coadd"
@@ -87,7 +88,7 @@ def test_failures_are_reported_with_their_reason_and_the_rest_is_made(awe: Comma
     result = awe("--home", raw_home, "-q", "make", "ReducedFrame")
     assert result.code == 9
     assert "can't be made:" in result.out
-    assert "no RawTwilightFlatFrame of ccd2" in result.out
+    assert "MasterFlatFrame" in result.out
     assert products(raw_home)["ReducedFrame"] == 3
     found = json.loads(awe("--home", raw_home, "make", "ReducedFrame", "--json").out)
     assert (len(found["up_to_date"]), len(found["impossible"])) == (3, 3)
@@ -95,6 +96,7 @@ def test_failures_are_reported_with_their_reason_and_the_rest_is_made(awe: Comma
 
 
 def test_a_step_that_fails_has_its_reason_with_the_job(awe: Command, raw_home: Path) -> None:
+    shutil.rmtree(raw_home / "cache")
     for path in (raw_home / "files" / "files").rglob("Raw-*RawBiasFrame*"):
         path.unlink()
     result = awe("--home", raw_home, "make", "BiasFrame", "--chip", "ccd1", "--workers", "1")

@@ -3,6 +3,8 @@
 import re
 import signal
 import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,15 @@ def address_in(process: Any) -> str:
     raise AssertionError(process.stderr.read())
 
 
+def patient_get(address: str) -> str:
+    """Return a page, as soon as the server that announced its address listens."""
+    for _ in range(50):
+        with suppress(requests.ConnectionError):
+            return requests.get(address, timeout=20).text
+        time.sleep(0.1)
+    raise AssertionError(f"{address} does not answer")
+
+
 def interrupted(process: Any) -> int:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
@@ -34,7 +45,7 @@ def interrupted(process: Any) -> int:
 def test_the_pages_are_served_until_ctrl_c(made_home: Path) -> None:
     process = start(made_home, "serve", "--port", str(free_port()))
     address = address_in(process)
-    assert "SIM-A" in requests.get(f"{address}/table/Coadd", timeout=20).text
+    assert "SIM-A" in patient_get(f"{address}/table/Coadd")
     assert interrupted(process) == 0
 
 
