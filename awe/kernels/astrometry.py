@@ -177,7 +177,8 @@ def fit_wcs(
 
     The tangent point is kept from the prior (TAN, TPV), so that chips of a mosaic keep theirs in common. Stars are
     weighted by their errors and the scatter that these leave unexplained. Those further off than `threshold` times
-    the expected error are thrown out, in rounds.
+    the expected error are thrown out, in rounds; a star that pulls the fit towards itself, as one alone in a corner
+    does, is judged by how far off a fit without it would leave it (studentised residuals).
 
     Parameters
     ----------
@@ -213,7 +214,7 @@ def fit_wcs(
             break
         weight = 1 / total[used] ** 2
         wcs = _fitted(x[used], y[used], ra[used], dec[used], weight, prior, kind)
-        distance = _sky_residuals(wcs, x, y, ra, dec)
+        distance = _sky_residuals(wcs, x, y, ra, dec) / np.sqrt(1 - _leverage(x, y, total, used, kind))
         # a median distance of 1.177 sigma is that of a circular normal distribution
         last = extra
         extra = max((float(np.median(distance[used])) / 1.177) ** 2 - float(np.median(sigma[used] ** 2)), 0.0)
@@ -223,6 +224,16 @@ def fit_wcs(
             break
         used = kept
     return _report(x, y, ra, dec, used, int(given.sum()), wcs, kind, degree, total)
+
+
+def _leverage(x: Array, y: Array, sigma: Array, used: NDArray[np.bool_], degree: int) -> Array:
+    """Return which part of its own residual each used star hides by pulling the fit; 0 for the others."""
+    leverage = np.zeros(len(x))
+    u, v = ((c - c[used].mean()) / max(float(np.ptp(c[used])), 1.0) for c in (x, y))
+    terms = [u**i * v**j for i in range(degree + 1) for j in range(degree + 1 - i)]
+    design = np.column_stack(terms)[used] / sigma[used, None]
+    leverage[used] = np.sum(np.linalg.qr(design)[0] ** 2, axis=1)
+    return np.minimum(leverage, 0.99)
 
 
 def proper_motion(

@@ -15,6 +15,9 @@ from awe.processing.tasks import makes
 BRIGHT = 30.0
 """Signal to noise above which a star counts for `rms_bright`."""
 
+LEAST_SINGLE = 5
+"""Unblended stars that suffice to tell the residuals."""
+
 STARS = np.dtype(
     [
         *((name, "f8") for name in ("x", "y", "ra", "dec")),
@@ -51,7 +54,7 @@ def make_astrometric_parameters(product: AstrometricParameters, products: Produc
     known = _known(product, products, prior)
     product.epoch = epoch_of(reduced.mjd_obs)
     fit, pairs = _solved(product, found, known, prior)
-    _describe(product, found, fit, pairs[0][fit.used] if fit.count else pairs[0], prior)
+    _describe(product, found, fit, pairs[0], prior)
     _describe_bright(product, found, known, fit, pairs)
     products.write_table(product, _table(found, fit, pairs), "STARS")
 
@@ -169,7 +172,7 @@ def _describe_bright(
 
 
 def _describe(
-    product: AstrometricParameters, found: Detections, fit: AstrometricFit, used: np.ndarray, prior: Wcs
+    product: AstrometricParameters, found: Detections, fit: AstrometricFit, pairs_of: np.ndarray, prior: Wcs
 ) -> None:
     wcs = fit.wcs
     product.method, product.degree, product.wcs = fit.kind, fit.degree, wcs.cards
@@ -181,15 +184,22 @@ def _describe(
         product.note(fit.reason)
     if not fit.count:
         return
-    product.rms = float(np.sqrt((fit.rms_x**2 + fit.rms_y**2) / 2))
+    product.rms = _rms(fit, found.single[pairs_of])
     product.rms_sky, product.sigma_ra, product.sigma_dec = fit.rms_arcsec, fit.error_ra, fit.error_dec
     base = prior if product.catalogue is not None else Wcs.from_header(product.reference.wcs)
+    used = pairs_of[fit.used]
     own_x, own_y = found.x[used], found.y[used]
     x, y = base.to_pixel(*wcs.to_sky(own_x, own_y))
     product.offset_x, product.offset_y = float(np.median(own_x - x)), float(np.median(own_y - y))
     if product.rms > product.parameters.maximum_rms:
         product.flag(QualityFlag.ASTROMETRY_RESIDUALS_LARGE)
         product.note(f"the residuals, {product.rms:.2f} pixel, exceed {product.parameters.maximum_rms:g} pixel")
+
+
+def _rms(fit: AstrometricFit, single: np.ndarray) -> float:
+    """Return the rms residual of one axis, of single stars if there are some."""
+    used = fit.used & single if (fit.used & single).sum() >= LEAST_SINGLE else fit.used
+    return float(np.sqrt(np.mean(fit.dx[used] ** 2 + fit.dy[used] ** 2) / 2))
 
 
 def _table(found: Detections, fit: AstrometricFit, pairs: Pairs) -> np.ndarray:

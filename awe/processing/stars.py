@@ -14,6 +14,7 @@ from awe.processing.products import Products
 
 YEAR = 365.25
 MJD_2000 = 51544.5
+LEAST_ERROR, SPOILED = 0.01, 0.5
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,24 @@ class Detections:
         return np.asarray(self.rows["YWIN_IMAGE"])
 
     @property
-    def clean(self) -> np.ndarray:
-        """True for unblended, unsaturated, point-like sources without bad pixels."""
+    def single(self) -> np.ndarray:
+        """True for unblended, unsaturated sources without bad pixels."""
         bad = int(PixelFlag.HOT | PixelFlag.COLD | PixelFlag.SATURATED | PixelFlag.COSMIC | PixelFlag.NO_DATA)
-        rows = self.rows
-        return np.asarray((rows["FLAGS"] == 0) & (rows["IMAFLAGS"] & bad == 0) & (rows["STELLARITY"] > 0.5))
+        return np.asarray((self.rows["FLAGS"] == 0) & (self.rows["IMAFLAGS"] & bad == 0))
+
+    @property
+    def clean(self) -> np.ndarray:
+        """True for single sources that are point-like."""
+        return np.asarray(self.single & (self.rows["STELLARITY"] > 0.5))
 
     @property
     def position_error(self) -> np.ndarray:
-        """Standard deviation of a coordinate, pixel; at least 0.003, for what no noise model tells."""
+        """Standard deviation of a coordinate, pixel.
+
+        At least 0.01, which no noise model tells; larger by 0.5 for sources that neighbours or bad pixels may shift.
+        """
         error = np.hypot(self.rows["ERRXWIN_IMAGE"], self.rows["ERRYWIN_IMAGE"]) / np.sqrt(2)
-        return np.maximum(np.nan_to_num(error, nan=1.0), 3e-3)
+        return np.hypot(np.maximum(np.nan_to_num(error, nan=1.0), LEAST_ERROR), np.where(self.single, 0.0, SPOILED))
 
 
 def detections(product: Any, products: Products, threshold: float, aperture: float = 10.0) -> Detections:

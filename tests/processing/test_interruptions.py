@@ -82,17 +82,21 @@ def sources_of(site) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in session.execute(select(*columns).order_by(SOURCES.c.SID))]
 
 
+def difference(found: np.ndarray, expected: np.ndarray) -> str:
+    """Return what differs between two planes or tables, bit by bit; empty if nothing does."""
+    if found.dtype != expected.dtype or found.shape != expected.shape:
+        return f"{found.shape} of {found.dtype}, not {expected.shape} of {expected.dtype}"
+    columns = expected.dtype.names or (...,)
+    pairs = [(name, found[name], expected[name]) for name in columns if found[name].tobytes() != expected[name].tobytes()]
+    return "; ".join(f"{name}: by up to {np.nanmax(np.abs(a.astype(float) - b)):g}" for name, a, b in pairs)
+
+
 def assert_same_as_undisturbed(site, undisturbed) -> None:
     found, expected = pixels(site), pixels(undisturbed)
     expected = {name: planes for name, planes in expected.items() if name in found}
-    different = [
-        name
-        for name, planes in expected.items()
-        if len(planes) != len(found[name])
-        or any(a.dtype != b.dtype or a.tobytes() != b.tobytes() for a, b in zip(planes, found[name], strict=True))
-    ]
+    compared = {n: [difference(a, b) for a, b in zip(found[n], p, strict=True)] for n, p in expected.items()}
 
-    assert different == []
+    assert {name: said for name, said in compared.items() if any(said)} == {}
     assert set(found) == set(expected)
 
 
