@@ -77,7 +77,7 @@ class Ingester:
         with short_transaction(self.engine) as session:
             known = _known(session, digest)
         if known:
-            return Report(str(path), Verdict.PRESENT, f"same content as {known[0].original_name}", _numbers(known))
+            return self._known_again(path, known)
         exposure = read_exposure(path, self.definitions)
         said = f"{exposure.raw_class}, {exposure.instrument}, {_chips(exposure)}, night {exposure.night}"
         if self.dry_run or self.store is None:
@@ -89,6 +89,14 @@ class Ingester:
         except IntegrityError:
             return self._raced(path, digest)
         return Report(str(path), Verdict.INGESTED, said, _numbers(frames))
+
+    def _known_again(self, path: Path, known: list[RawFrame]) -> Report:
+        """Judge a file whose content is known; store it again if the data server lost it."""
+        said = f"same content as {known[0].original_name}"
+        if self.store is not None and not self.dry_run and not self.store.exists(str(known[0].filename)):
+            self.store.put(path, known[0].filename)
+            said += "; the data server had lost it, and has it again"
+        return Report(str(path), Verdict.PRESENT, said, _numbers(known))
 
     def _raced(self, path: Path, digest: str) -> Report:
         """Look again after another process wrote the same file, or the same telescope, at the same moment."""

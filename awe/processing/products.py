@@ -77,6 +77,8 @@ class Products:
         """Store the planes of a product, with header and provenance, and set its file, size and place on the sky."""
         first = next(iter(planes.values()))
         product.naxis2, product.naxis1 = first.shape
+        if product.bunit is None:  # the database would fill it in after the header is written
+            product.bunit = Frame.__table__.c.bunit.default.arg
         place(product, wcs)
         header = fits.Header()
         header.update(wcs.cards if wcs is not None else {})

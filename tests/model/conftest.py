@@ -87,7 +87,12 @@ class Archive:
         interval = {"valid_from": NOON + timedelta(days=days[0]), "valid_to": NOON + timedelta(days=days[1])}
         values = {"chip": self.chip} | interval | given
         if issubclass(cls, model.Frame):
-            values = {"instrument": self.camera, "date_obs": values["valid_from"], "mjd_obs": 0.0, "night": NIGHT} | values
+            values = {
+                "instrument": self.camera,
+                "date_obs": values["valid_from"],
+                "mjd_obs": 0.0,
+                "night": NIGHT,
+            } | values
         if hasattr(cls, "Parameters"):
             values.setdefault("parameters", cls.Parameters())
         return self.add(cls, **values)

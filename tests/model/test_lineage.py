@@ -154,7 +154,9 @@ def test_a_class_may_use_another_object_of_its_own(session, archive):
     session.flush()
 
     assert first.object_id in ancestors(session, Persistent, [second.object_id])
-    assert (second.object_id, "reference", first.object_id) in {tuple(r) for r in session.execute(select(edges(Persistent)))}
+    assert (second.object_id, "reference", first.object_id) in {
+        tuple(r) for r in session.execute(select(edges(Persistent)))
+    }
 
 
 def test_a_lineage_is_loaded_as_its_own_classes(session, coadd):

@@ -99,7 +99,9 @@ def test_paths_go_through_links_to_many(bias, reduced):
 def test_a_path_as_deep_as_the_links_go(archive, bias, reduced):
     coadd = archive.coadd([reduced])
 
-    assert list(Coadd.regridded_frames.reduced.bias.read_noise.raw_biases.chip.instrument.telescope.name == "NTT") == [coadd]
+    assert list(Coadd.regridded_frames.reduced.bias.read_noise.raw_biases.chip.instrument.telescope.name == "NTT") == [
+        coadd
+    ]
     assert list(Coadd.regridded_frames.weight.background.cosmics.reduced.raw.filter.name == "r") == []
 
 
@@ -129,7 +131,10 @@ def test_a_condition_on_many_finds_each_object_once(archive, bias):
 
     assert list(q) == [bias, other]
     assert len(q) == 2
-    assert list(BiasFrame.raw_biases.contains(bias.raw_biases[0]) | (BiasFrame.object_id == other.object_id)) == [bias, other]
+    assert list(BiasFrame.raw_biases.contains(bias.raw_biases[0]) | (BiasFrame.object_id == other.object_id)) == [
+        bias,
+        other,
+    ]
     assert list(~BiasFrame.raw_biases.contains(bias.raw_biases[0])) == [other]
 
 
@@ -309,8 +314,14 @@ def test_names_are_compared_with_their_case(request, session, raws):
     ("wrong", "said"),
     [
         (lambda: RawScienceFrame.select(filtre="g"), "RawScienceFrame has no attribute 'filtre'; near ones: filter"),
-        (lambda: RawScienceFrame.select().order_by("exptim"), "RawScienceFrame has no attribute 'exptim'; near ones: exptime"),
-        (lambda: RawScienceFrame.select().max("exptim"), "RawScienceFrame has no attribute 'exptim'; near ones: exptime"),
+        (
+            lambda: RawScienceFrame.select().order_by("exptim"),
+            "RawScienceFrame has no attribute 'exptim'; near ones: exptime",
+        ),
+        (
+            lambda: RawScienceFrame.select().max("exptim"),
+            "RawScienceFrame has no attribute 'exptim'; near ones: exptime",
+        ),
         (lambda: RawScienceFrame.select(night="yesterday"), "night must be a date like 2026-01-31, got 'yesterday'"),
         (
             lambda: (RawScienceFrame.exptime > 1) & (BiasFrame.mean > 0),
@@ -408,7 +419,10 @@ def test_the_links_of_many_frames_cost_no_further_statements(session, archive, r
     session.commit()
     session.expunge_all()
     with statements() as sent:
-        said = {(f.chip.name, f.filter.name, f.instrument.telescope.name, f.observation.object) for f in RawScienceFrame.select()}
+        said = {
+            (f.chip.name, f.filter.name, f.instrument.telescope.name, f.observation.object)
+            for f in RawScienceFrame.select()
+        }
 
     assert len(sent) == 1
     assert ("ccd50", "g", "NTT", "Q1010") in said

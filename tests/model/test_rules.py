@@ -8,7 +8,17 @@ from awe import model
 from awe.errors import MissingInput
 from awe.model.lineage import Wanted, inputs
 from awe.model.night import night_bounds
-from awe.model.rules import MAXIMUM_RAWS, CalibrationFor, NearestRaws, Of, SameInterval, Through, follow, newest_valid, require
+from awe.model.rules import (
+    MAXIMUM_RAWS,
+    CalibrationFor,
+    NearestRaws,
+    Of,
+    SameInterval,
+    Through,
+    follow,
+    newest_valid,
+    require,
+)
 from awe.model.sky_rules import OfFirstExposure, exposures_on_grid
 
 NOON = datetime(2026, 1, 27, 16, 42, 55, 200000)
@@ -106,7 +116,11 @@ def test_no_more_frames_than_make_a_master_better_are_chosen(archive, choose):
     [
         (None, 1, "no RawBiasFrame of ccd50 within 7 d of 2026-01-27T16:42; there is none at any time: ingest some"),
         (20, 1, "no RawBiasFrame of ccd50 within 7 d of 2026-01-27T16:42; nearest: 2026-02-16T17:42"),
-        (0, 0, "no RawBiasFrame of ccd50 within 7 d of 2026-01-27T16:42; nearest: 2026-01-27T17:42, which is flagged invalid"),
+        (
+            0,
+            0,
+            "no RawBiasFrame of ccd50 within 7 d of 2026-01-27T16:42; nearest: 2026-01-27T17:42, which is flagged invalid",
+        ),
     ],
 )
 def test_a_missing_raw_is_explained_by_the_nearest(session, archive, day, judged, said):
@@ -169,7 +183,9 @@ def test_an_exposure_without_calibration_asks_for_one_of_its_night(session, arch
         wanted = CalibrationFor("raw", needed_as="bias").choose(session, model.BiasFrame, reduced)
 
     start, end = night_bounds(exposure.night, archive.telescope.longitude)
-    assert wanted == Wanted(model.BiasFrame, {"chip": archive.chip, "valid_from": start, "valid_to": end}, optional=True)
+    assert wanted == Wanted(
+        model.BiasFrame, {"chip": archive.chip, "valid_from": start, "valid_to": end}, optional=True
+    )
 
 
 def test_a_calibration_that_the_instrument_requires_is_not_optional(session, archive):
@@ -192,7 +208,9 @@ def test_calibrations_made_of_calibrations_share_their_interval(session, archive
     bias.read_noise.is_valid = 0
     session.flush()
     interval = {"valid_from": bias.valid_from, "valid_to": bias.valid_to}
-    assert SameInterval().choose(session, model.ReadNoise, bias) == Wanted(model.ReadNoise, {"chip": archive.chip} | interval)
+    assert SameInterval().choose(session, model.ReadNoise, bias) == Wanted(
+        model.ReadNoise, {"chip": archive.chip} | interval
+    )
 
 
 def test_products_of_the_same_objects_are_asked_for_by_key(session, archive):
@@ -200,7 +218,9 @@ def test_products_of_the_same_objects_are_asked_for_by_key(session, archive):
     cosmics = archive.product(model.CosmicMap, reduced, reduced=reduced)
     background = archive.product(model.BackgroundFrame, reduced, reduced=reduced, cosmics=cosmics)
 
-    assert Of("reduced").choose(session, model.WeightFrame, background) == Wanted(model.WeightFrame, {"reduced": reduced})
+    assert Of("reduced").choose(session, model.WeightFrame, background) == Wanted(
+        model.WeightFrame, {"reduced": reduced}
+    )
     assert Of(raw="reduced.raw").choose(session, model.SaturatedPixelMap, background).key == {"raw": reduced.raw}
 
 

@@ -119,7 +119,9 @@ def test_an_exposure_whose_pixels_are_all_bad_is_told_and_left_out(ingested):
 def test_a_raw_file_of_another_size_is_told_with_both_sizes(made, tmp_path):
     raw = made.all(RawScienceFrame, chip="ccd1")[0]
     path = tmp_path / "small.fits"
-    fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(np.full((64, 64), 900, np.int16)) for _ in range(3))]).writeto(path)
+    fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(np.full((64, 64), 900, np.int16)) for _ in range(3))]).writeto(
+        path
+    )
     stored = made.store.put(path, "another-size.fits")
     made.change(RawScienceFrame, raw.object_id, filename=stored.filename, sha256=stored.sha256)
     made.change(ReducedFrame, made.all(ReducedFrame, chip="ccd1")[0].object_id, is_valid=0)
@@ -339,7 +341,9 @@ def test_who_asks_for_what_another_makes_waits_and_gives_up_in_the_end(ingested)
 def test_a_claim_on_what_is_finished_gives_the_product(made):
     noise = made.all(ReadNoise)[0]
     described = {"product_class": "ReadNoise", "target": "ReadNoise ccd1", "reason": ""}
-    job = new_job(fingerprint=noise.fingerprint, creator="ann", project="default", process_id=noise.process_id, **described)
+    job = new_job(
+        fingerprint=noise.fingerprint, creator="ann", project="default", process_id=noise.process_id, **described
+    )
 
     assert claim(made.engine, job).object_id == noise.object_id
 

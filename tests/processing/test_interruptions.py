@@ -79,7 +79,9 @@ def pixels(site) -> dict[tuple[str, ...], list[np.ndarray]]:
 def sources_of(site) -> list[tuple[Any, ...]]:
     with site.session() as session:
         columns = [SOURCES.c[n] for n in ("SID", "RA", "DEC", "FLUX_AUTO", "FLAGS")]
-        return [tuple(row) for row in session.execute(select(*columns).order_by(SOURCES.c.SID))]
+        rows = session.execute(select(*columns).order_by(SOURCES.c.SID)).all()
+    # PostgreSQL writes single precision with the digits that tell it, SQLite as double
+    return [(sid, ra, dec, np.float32(flux), flags) for sid, ra, dec, flux, flags in rows]
 
 
 def difference(found: np.ndarray, expected: np.ndarray) -> str:
@@ -87,7 +89,9 @@ def difference(found: np.ndarray, expected: np.ndarray) -> str:
     if found.dtype != expected.dtype or found.shape != expected.shape:
         return f"{found.shape} of {found.dtype}, not {expected.shape} of {expected.dtype}"
     columns = expected.dtype.names or (...,)
-    pairs = [(name, found[name], expected[name]) for name in columns if found[name].tobytes() != expected[name].tobytes()]
+    pairs = [
+        (name, found[name], expected[name]) for name in columns if found[name].tobytes() != expected[name].tobytes()
+    ]
     return "; ".join(f"{name}: by up to {np.nanmax(np.abs(a.astype(float) - b)):g}" for name, a, b in pairs)
 
 

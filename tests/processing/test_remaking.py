@@ -213,7 +213,10 @@ def test_a_calibration_for_another_time_changes_nothing(made):
     interval = {"valid_from": old.valid_from - timedelta(days=3), "valid_to": old.valid_from}
     with made.session() as session:
         chip = session.get(BiasFrame, old.object_id).chip
-        assert execute(plan(session, [Wanted(BiasFrame, {"chip": chip} | interval)]), made.engine, made.settings).failed == {}
+        assert (
+            execute(plan(session, [Wanted(BiasFrame, {"chip": chip} | interval)]), made.engine, made.settings).failed
+            == {}
+        )
 
     assert reasons(made) == {}
 
@@ -282,7 +285,11 @@ def test_every_product_tells_who_made_it_when_and_how_long_it_took(undisturbed, 
             product = session.get(cls, product.object_id)  # noqa: PLW2901
             assert (product.creator, product.project, product.process_status) == ("ann", "default", 1)
             assert product.process.product_class == cls.__name__
-            assert (product.job.state, product.job.claim, product.job.fingerprint) == ("done", None, product.fingerprint)
+            assert (product.job.state, product.job.claim, product.job.fingerprint) == (
+                "done",
+                None,
+                product.fingerprint,
+            )
             assert 0 < product.wall_time < 60
             assert 50 < product.peak_memory < 4000
             assert product.host and product.software_version

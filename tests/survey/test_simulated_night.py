@@ -85,15 +85,17 @@ def test_fluxes_of_stars_are_right_and_so_are_their_errors(home, night):
     # what a circle of 4 arcsec diameter holds of a star is the same for all of them
     inside = np.median(ratio[bright])
     pull = (ratio[measured] / inside - 1) / (error[measured] / inside)
+    robust = 1.4826 * np.median(np.abs(pull))
     print(f"{bright.sum()} bright stars: {inside:.4f} of the flux in the aperture, scatter {ratio[bright].std():.4f};")
-    print(f"pulls of {measured.sum()} stars with S/N 7 to 100: mean {pull.mean():.2f}, sigma {pull.std():.3f}")
+    print(f"pulls of {measured.sum()} stars with S/N 7 to 100: mean {pull.mean():.2f}, sigma {robust:.3f} (plain {pull.std():.3f})")
 
     assert bright.sum() >= 8
     assert np.abs(ratio[bright] / inside - 1).max() < 0.01
     # a Moffat profile of the seeing has 2.5 to 3.5 per cent of its light outside
     assert inside == pytest.approx(0.975, abs=0.01)
     assert measured.sum() >= 30
-    assert pull.std() == pytest.approx(1, abs=0.1 + 2 / np.sqrt(2 * measured.sum()))
+    # to 10 per cent, as far as this many stars can tell
+    assert robust == pytest.approx(1, abs=0.1 + 2 / np.sqrt(2 * measured.sum()))
 
 
 def test_the_weight_of_the_coadd_is_the_inverse_of_its_variance(home, night):

@@ -1,0 +1,147 @@
+"""The migrations make the tables of the model, no more and no less, on both databases."""
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+
+import awe.database
+from awe.database import check_schema, newest_revision, open_checked, open_engine, revision, upgrade
+from awe.errors import BadRequest, DatabaseUnavailable
+from awe.model import Base
+
+
+@pytest.fixture
+def fresh(databases):
+    """An engine for a database without tables."""
+    address = databases.new()
+    engine = open_engine(address)
+    yield engine
+    engine.dispose()
+    databases.drop(address)
+
+
+def differences(engine: Engine) -> list[object]:
+    with engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
+
+
+def alembic_do(engine: Engine, what: str, to: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(awe.database.__file__).parents[1] / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        getattr(command, what)(config, to)
+
+
+def test_the_migrations_make_what_the_model_declares(fresh):
+    upgrade(fresh)
+
+    assert differences(fresh) == []
+
+
+def test_the_tables_are_the_same_whichever_way_they_were_made(fresh, databases):
+    upgrade(fresh)
+    address = databases.new()
+    other = open_engine(address)
+    Base.metadata.create_all(other)
+    migrated, declared = ({table: described(engine, table) for table in tables(engine)} for engine in (fresh, other))
+    other.dispose()
+    databases.drop(address)
+
+    assert {name: table for name, table in migrated.items() if table != declared.get(name)} == {}
+    assert set(migrated) == set(declared)
+
+
+def tables(engine: Engine) -> set[str]:
+    return set(inspect(engine).get_table_names()) - {"alembic_version"}
+
+
+def described(engine: Engine, table: str) -> dict[str, object]:
+    found = inspect(engine)
+    return {
+        "columns": {c["name"]: (str(c["type"]), c["nullable"]) for c in found.get_columns(table)},
+        "keys": found.get_pk_constraint(table),
+        "links": sorted(str(sorted(f.items(), key=str)) for f in found.get_foreign_keys(table)),
+        "unique": sorted(str(u["column_names"]) for u in found.get_unique_constraints(table)),
+        "checks": sorted(str(c["name"]) for c in found.get_check_constraints(table)),
+        "indexes": sorted(str((i["name"], i["column_names"], bool(i["unique"]))) for i in found.get_indexes(table)),
+    }
+
+
+def test_the_way_back_leaves_nothing(fresh):
+    upgrade(fresh)
+    alembic_do(fresh, "downgrade", "base")
+
+    assert tables(fresh) == set()
+
+
+def test_the_way_there_and_back_and_there_again_is_open(fresh):
+    upgrade(fresh)
+    alembic_do(fresh, "downgrade", "base")
+    upgrade(fresh)
+
+    assert differences(fresh) == []
+
+
+def test_an_upgrade_of_what_is_up_to_date_changes_nothing(fresh):
+    upgrade(fresh)
+    upgrade(fresh)
+
+    assert revision(fresh) == newest_revision()
+    check_schema(fresh)
+
+
+def test_an_empty_database_is_refused_with_the_remedy(fresh):
+    with pytest.raises(DatabaseUnavailable, match=r"is empty: create the tables with `awe init`"):
+        check_schema(fresh)
+
+
+def test_a_database_of_another_version_is_refused_with_the_remedy(fresh):
+    upgrade(fresh)
+    with fresh.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+
+    with pytest.raises(DatabaseUnavailable) as refusal:
+        check_schema(fresh)
+
+    said = f"is at schema 0000, this program needs {newest_revision()}: bring it up to date with `awe upgrade`"
+    assert str(refusal.value).endswith(said)
+
+
+def test_a_refusal_keeps_the_password_to_itself():
+    engine = open_engine("postgresql://ann:secret@127.0.0.1:1/awe")
+
+    with pytest.raises(DatabaseUnavailable) as refusal:
+        check_schema(engine)
+    engine.dispose()
+
+    assert "secret" not in str(refusal.value)
+    assert "ann:***@127.0.0.1:1/awe can't be opened" in str(refusal.value)
+
+
+def test_a_missing_file_is_refused_and_not_made(tmp_path):
+    with pytest.raises(DatabaseUnavailable, match=r"no database .*/awe.db: create it with `awe init`"):
+        open_checked(f"sqlite:///{tmp_path}/awe.db")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("awe.db", "database 'awe.db' is not an address like sqlite:///file.db or postgresql://host/name"),
+        ("mysql://host/awe", "database 'mysql' is neither sqlite nor postgresql"),
+    ],
+)
+def test_an_address_of_another_kind_is_refused(address, said):
+    with pytest.raises(BadRequest) as refusal:
+        open_engine(address)
+
+    assert str(refusal.value) == said
