@@ -101,8 +101,9 @@ class PostgresDatabases:
         return self._address(name)
 
     def copy(self, address: str, to: str | None = None) -> str:
-        """Return the address of a copy of a database, which may take the place of another; its connections are closed."""
+        """Return the address of a copy of a database, which may take the place of another."""
         name = make_url(address).database
+        # a template must not be in use
         self._run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         if to is not None:
             self.drop(to)

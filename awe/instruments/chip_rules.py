@@ -1,7 +1,5 @@
 """Chips in an instrument file: which part of the image is what, and the properties of the electronics."""
 
-
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Definitions of instruments, read from TOML files and checked."""
 
-
-
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass

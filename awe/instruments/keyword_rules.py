@@ -1,7 +1,5 @@
 """Where in the headers the facts about an exposure stand: date, exposure time, target and pointing."""
 
-
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Conditions on header keywords, and the ordered rules made of them."""
 
-
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

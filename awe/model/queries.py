@@ -262,7 +262,7 @@ class Path:
     def __ge__(self, other: Any) -> Any:
         return self._where(self._attribute >= other)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _plain(condition: Any) -> Any:
@@ -274,7 +274,7 @@ class LinkComparator(RelationshipProperty.Comparator[Any]):
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name in _SLOTS:
-            return super().__getattr__(name)  # type: ignore[misc]
+            return super().__getattr__(name)
         return Path(self, attribute(self.mapper.class_, name))
 
     def _query(self, condition: ColumnElement[bool]) -> Query:
@@ -303,7 +303,8 @@ class LinkComparator(RelationshipProperty.Comparator[Any]):
         remote = getattr(target.class_, target.get_property_by_column(more[0][0] if more else ids).key)
         found = select(ids if more else remote).select_from(target.class_).correlate(None)
         if more:
-            found = found.join(self.property.secondary, _plain(remote == more[0][1]))
+            membership: Any = self.property.secondary
+            found = found.join(membership, _plain(remote == more[0][1]))
         conditions = [getattr(target.class_, name) == value for name, value in named.items()]
         found = found.where(*conditions, *(() if criterion is None else (_plain(criterion),)))
         # the parser of SQLite holds deeper paths if the subquery comes first

@@ -460,7 +460,12 @@ def upgrade() -> None:
 
     op.create_table(
         "biasframe",
-        sa.Column("raw_level", sa.Double(), nullable=True, comment="median level of the raw biases, overscan included"),
+        sa.Column(
+            "raw_level",
+            sa.Double(),
+            nullable=True,
+            comment="mean of the median levels of the raw biases, overscan included",
+        ),
         sa.Column("mean", sa.Double(), nullable=True, comment="clipped mean"),
         sa.Column("sigma", sa.Double(), nullable=True, comment="clipped standard deviation"),
         sa.Column("object_id", sa.Integer(), nullable=False),

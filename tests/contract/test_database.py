@@ -210,7 +210,7 @@ def test_many_rows_go_in_and_come_out_as_they_were(session, rows):
         "FLAGS": rng.integers(0, 255, rows, dtype=np.int32),
     }
     inserted = insert_rows(session.connection(), SOURCES, columns, {"SLID": listed.object_id})
-    own = SOURCES.c.SLID == listed.object_id
+    own = listed.object_id == SOURCES.c.SLID
     found = read_columns(session.connection(), SOURCES, tuple(columns), own, SOURCES.c.SID)
 
     assert inserted == rows == len(found["SID"])
@@ -224,7 +224,7 @@ def test_what_is_unknown_comes_back_as_nan(session):
     given = {"SID": [0, 1, 2], "CELL": [1, 1, 1], "MAG_AUTO": [np.nan, 20.5, np.nan]}
     insert_rows(session.connection(), SOURCES, given, {"SLID": listed.object_id})
     found = read_columns(
-        session.connection(), SOURCES, ("MAG_AUTO", "RA"), SOURCES.c.SLID == listed.object_id, SOURCES.c.SID
+        session.connection(), SOURCES, ("MAG_AUTO", "RA"), listed.object_id == SOURCES.c.SLID, SOURCES.c.SID
     )
 
     assert np.array_equal(found["MAG_AUTO"], [np.nan, 20.5, np.nan], equal_nan=True)

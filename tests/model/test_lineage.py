@@ -92,7 +92,7 @@ def test_one_walk_costs_one_statement_for_each_level(session, coadd, statements)
     with statements() as sent:
         found = ancestors(session, Persistent, [coadd.object_id])
 
-    # coadd, regridded, photometry, astrometry, weight, background, cosmics, reduced, bias, read noise, raw; and one that finds nothing
+    # coadd, regridded, photometry, astrometry, weight, background, cosmics, reduced, bias, noise, raw; and nothing
     assert len(found) > 20
     assert len(sent) <= 12
 

@@ -66,7 +66,6 @@ def test_or_and_not_combine_too(raws):
         (lambda: RawScienceFrame.exptime <= 120, [0, 1]),
         (lambda: RawScienceFrame.exptime > 180, [3]),
         (lambda: RawScienceFrame.exptime >= 180, [2, 3]),
-        (lambda: RawScienceFrame.exptime > 180, [3]),
         (lambda: RawScienceFrame.object.like("J%"), [3]),
         (lambda: RawScienceFrame.object.contains("1010"), [0, 1, 2]),
         (lambda: RawScienceFrame.object.in_(["J1234", "M67"]), [3]),
@@ -359,7 +358,7 @@ def test_a_query_is_neither_true_nor_false(raws):
 
 def test_python_words_between_conditions_are_refused(raws):
     with pytest.raises(TypeError, match=r"combine with & \| ~"):
-        assert (RawScienceFrame.exptime > 1) and (RawScienceFrame.exptime < 5)
+        _ = RawScienceFrame.exptime > 1 and RawScienceFrame.exptime < 5
 
 
 def test_conditions_on_a_base_class_narrow_to_the_subclass(raws):
@@ -372,7 +371,7 @@ def test_conditions_on_a_base_class_narrow_to_the_subclass(raws):
 def test_queries_without_a_database_say_what_to_do():
     connect_queries(None)
 
-    with pytest.raises(BadRequest, match="not connected to a database: call awe.connect"):
+    with pytest.raises(BadRequest, match=r"not connected to a database: call awe\.connect"):
         len(RawScienceFrame.select())
 
 
@@ -437,7 +436,7 @@ def test_frames_of_mixed_classes_cost_at_most_one_statement_for_each_class(sessi
     session.expunge_all()
     with statements() as sent:
         for frame in RawFrame.select():
-            str(frame), frame.gain, frame.chip.name  # noqa: B018
+            str(frame), frame.gain, frame.chip.name
 
     assert len(sent) == 1
 

@@ -36,8 +36,7 @@ def choose(session, archive):
     def chosen(**rule):
         product = wanted_bias(archive)
         with session.no_autoflush:
-            found = NearestRaws("bias", **rule).choose(session, model.RawBiasFrame, product)
-        return found
+            return NearestRaws("bias", **rule).choose(session, model.RawBiasFrame, product)
 
     return chosen
 
@@ -119,7 +118,8 @@ def test_no_more_frames_than_make_a_master_better_are_chosen(archive, choose):
         (
             0,
             0,
-            "no RawBiasFrame of ccd50 within 7 d of 2026-01-27T16:42; nearest: 2026-01-27T17:42, which is flagged invalid",
+            "no RawBiasFrame of ccd50 within 7 d of 2026-01-27T16:42; "
+            "nearest: 2026-01-27T17:42, which is flagged invalid",
         ),
     ],
 )

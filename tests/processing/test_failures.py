@@ -178,7 +178,7 @@ def test_a_frame_without_sources_gives_an_empty_list_that_says_so(made):
     (number,) = outcome.made.values()
     with made.session() as session:
         empty = session.get(SourceList, number)
-        rows = session.execute(select(SOURCES).where(SOURCES.c.SLID == number)).all()
+        rows = session.execute(select(SOURCES).where(number == SOURCES.c.SLID)).all()
 
     assert (empty.n_sources, rows) == (0, [])
     assert QualityFlag.NO_SOURCES in QualityFlag(empty.quality_flags)

@@ -153,14 +153,14 @@ def test_fluxes_of_bright_stars_are_true_to_one_percent(observed):
 
 def test_errors_of_fluxes_are_the_scatter_of_fluxes(observed):
     true, found, error, zeropoint_error = stars_of(observed)
-    chosen = (error > 0.007) & (error < 0.15)
+    chosen = (error > 0.01) & (error < 0.1)
     pulls = ((found - true) / np.hypot(error, zeropoint_error))[chosen]
     sigma = robust_sigma(pulls)
     print(f"{chosen.sum()} stars: pulls {pulls.mean():+.3f}, sigma {sigma:.3f} (robust), {pulls.std():.3f} (plain)")
 
     # the error of a sigma of n values is 1/sqrt(2n)
-    assert chosen.sum() > 200
-    assert sigma == pytest.approx(1, abs=0.1 + 2 / np.sqrt(2 * chosen.sum()))
+    assert chosen.sum() > 150
+    assert sigma == pytest.approx(1, abs=0.1 + 1 / np.sqrt(2 * chosen.sum()))
 
 
 def blank(observed: Observed, coadd: Any, radius: float) -> np.ndarray:
@@ -222,11 +222,7 @@ def test_the_noise_scale_gives_the_noise_of_apertures(observed):
 def test_read_noise_and_gain_are_those_of_the_camera(observed):
     for noise in observed.all(ReadNoise):
         facts = observed.truth.summary["chips"][chip_name(observed.truth, noise.chip.name)]
-        true = facts["read_noise"] / facts["gain"]
-        assert noise.value in (
-            pytest.approx(true, rel=0.02),
-            pytest.approx(facts["read_noise"], rel=0.02),
-        )
+        assert noise.value == pytest.approx(facts["read_noise"] / facts["gain"], rel=0.02)
         assert noise.gain == pytest.approx(facts["gain"], rel=0.001)
 
 
@@ -237,16 +233,14 @@ def rates(found: np.ndarray, true: np.ndarray, near: np.ndarray | None = None) -
 
 
 def test_bad_pixels_are_found(observed):
-    for hot, cold in zip(observed.all(HotPixelMap), observed.all(ColdPixelMap), strict=True):
-        assert hot.chip is cold.chip
+    maps = (sorted(observed.all(cls), key=lambda m: m.chip.name) for cls in (HotPixelMap, ColdPixelMap))
+    for hot, cold in zip(*maps, strict=True):
         defects = observed.truth.defects(chip_name(observed.truth, hot.chip.name))
         for frame, flag in ((hot, PixelFlag.HOT), (cold, PixelFlag.COLD)):
             true = (defects & flag) > 0
             found = (observed.plane(frame, "FLAGS") & flag) > 0
             completeness, purity = rates(found, true, (defects > 0))
-            print(
-                f"{frame.chip.name} {flag.name}: {true.sum()} true, completeness {completeness:.3f}, purity {purity:.3f}"
-            )
+            print(f"{frame.chip.name}, {true.sum()} {flag.name}: completeness {completeness:.3f}, purity {purity:.3f}")
             assert completeness > 0.95
             assert purity > 0.8  # a column of which most is bad is flagged as a whole
 
