@@ -50,6 +50,7 @@ class SqliteDatabases:
     kind = "sqlite"
 
     def __init__(self, folder: Path) -> None:
+        self.templates: dict[str, str] = {}
         self._folder = folder
         self._numbers = count(1)
 
@@ -81,6 +82,7 @@ class PostgresDatabases:
     kind = "postgresql"
 
     def __init__(self, address: str) -> None:
+        self.templates: dict[str, str] = {}
         self._url = make_url(address).set(drivername="postgresql+psycopg2")
         self._engine = create_engine(self._url, isolation_level="AUTOCOMMIT")
         self._numbers = count(1)
@@ -137,13 +139,17 @@ def postgres() -> Iterator[PostgresDatabases]:
             server.cleanup()
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    """Databases of both kinds, one after the other: what uses them holds on both."""
-    if request.param == "postgresql":
-        found: PostgresDatabases = request.getfixturevalue("postgres")
-        return found
+@pytest.fixture(scope="session")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> SqliteDatabases:
+    """A folder for SQLite databases."""
     return SqliteDatabases(tmp_path_factory.mktemp("databases"))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Databases of both kinds, one after the other: what uses them holds on both."""
+    found: Databases = request.getfixturevalue("postgres" if request.param == "postgresql" else "sqlite")
+    return found
 
 
 def _make_tables(engine: Engine) -> None:
@@ -159,13 +165,14 @@ def make_tables() -> Callable[[Engine], None]:
     return _make_tables
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def empty_database(databases: Databases) -> str:
     """Address of a database with the tables of the model and no rows; copy it, do not write into it."""
-    address = databases.new()
-    with disposed(open_engine(address)) as engine:
-        _make_tables(engine)
-    return address
+    if "empty" not in databases.templates:
+        databases.templates["empty"] = databases.new()
+        with disposed(open_engine(databases.templates["empty"])) as engine:
+            _make_tables(engine)
+    return databases.templates["empty"]
 
 
 @pytest.fixture(scope="module")

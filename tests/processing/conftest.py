@@ -176,42 +176,42 @@ def _count_on(connection: Connection, table: Table, rows: list[dict[str, Any]]) 
         connection.execute(text(f"SELECT setval({sequence}, {max(row[column.name] for row in rows)})"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _templates(databases: Any, _ingested: Settings, _made: Settings, make_tables: MakeTables) -> dict[str, str]:
     """Addresses of the two states in databases of one kind, to copy from."""
-    addresses = {}
     for state, settings in (("ingested", _ingested), ("made", _made)):
-        addresses[state] = databases.new()
-        _copy_rows(settings.database, addresses[state], make_tables)
-    return addresses
+        if state not in databases.templates:
+            databases.templates[state] = databases.new()
+            _copy_rows(settings.database, databases.templates[state], make_tables)
+    return databases.templates  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")
-def _slots(databases: Any) -> Iterator[list[Engine]]:
+def _slots() -> Iterator[dict[str, list[Engine]]]:
     """Engines that outlive the tests: what they know of statements saves each test seconds."""
-    engines: list[Engine] = []
+    engines: dict[str, list[Engine]] = {"sqlite": [], "postgresql": []}
     yield engines
-    for engine in engines:
+    for engine in engines["sqlite"] + engines["postgresql"]:
         engine.dispose()
 
 
 @pytest.fixture
 def copied(
-    databases: Any, _templates: dict[str, str], _made: Settings, _slots: list[Engine]
+    databases: Any, _templates: dict[str, str], _made: Settings, _slots: dict[str, list[Engine]]
 ) -> Iterator[Callable[..., Site]]:
     """A function that returns a fresh copy of a state (`ingested` or `made`), for one test."""
-    free = count()
+    free, slots = count(), _slots[databases.kind]
 
     def copy(state: str, **settings: Any) -> Site:
         number = next(free)
-        if number == len(_slots):
-            _slots.append(open_engine(databases.new()))
-        address = _slots[number].url.render_as_string(hide_password=False)
+        if number == len(slots):
+            slots.append(open_engine(databases.new()))
+        address = slots[number].url.render_as_string(hide_password=False)
         databases.copy(_templates[state], address)
-        return Site(replace(_made, database=address, **settings), _slots[number])
+        return Site(replace(_made, database=address, **settings), slots[number])
 
     yield copy
-    for engine in _slots:
+    for engine in slots:
         engine.dispose()
         worker._engine(engine.url.render_as_string(hide_password=False)).dispose()
 
