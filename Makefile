@@ -20,8 +20,8 @@ help: ## show this list
 demo: $(VENV)/.installed ## observe a simulated night (or DATA=DIR of raw frames), make all products, serve the site (SERVE=0: end instead)
 	$(AWE) demo $(if $(DATA),--data "$(DATA)") $(if $(filter 0,$(SERVE)),--no-serve) --port $(PORT)
 
-test: $(VENV)/.installed-dev ## run the test suite on SQLite and PostgreSQL (TESTS=path, WORKERS=n)
-	$(BIN)/python -m pytest -q -n $(WORKERS) $(TESTS)
+test: $(VENV)/.installed-dev ## run the test suite on SQLite and PostgreSQL (TESTS=path, WORKERS=n, SLOW=1: real nights and 20 kills too)
+	$(BIN)/python -m pytest -q -n $(WORKERS) $(if $(SLOW),,-m "not slow") $(TESTS)
 
 lint: $(VENV)/.installed-dev types contracts ## check style, types and the direction of imports
 	$(BIN)/ruff check awe benchmarks dataservers migrations tests

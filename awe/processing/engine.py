@@ -20,6 +20,7 @@ from awe.local import start_data_server
 from awe.model.lineage import inputs
 from awe.model.observation import GridTarget
 from awe.model.persistent import persistent_class
+from awe.processing.claims import process_started
 from awe.processing.orders import Order, filled, needs, orders
 from awe.processing.plan import Plan
 from awe.processing.worker import Result, carry_out, end_with
@@ -203,4 +204,5 @@ def _own_main() -> Iterator[None]:
 def _pool(workers: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["awe.processing.preload"])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with, initargs=(os.getpid(),))
+    own = os.getpid(), process_started(os.getpid())
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with, initargs=own)

@@ -187,13 +187,13 @@ def _fail(engine: Engine, job: Job, error: Exception, message: str, seconds: flo
         session.execute(update(Job).where(Job.job_id == job.job_id).values(**values))
 
 
-def end_with(parent: int) -> None:
+def end_with(parent: int, started: float) -> None:
     """Let this process end as soon as the one that gave it work is gone (initialiser of a worker).
 
-    Ctrl-C reaches all processes of a terminal: it is left to the one that gives the work.
+    `started` tells when that one started: it may be gone before this process looks for it. Ctrl-C reaches all
+    processes of a terminal: it is left to the one that gives the work.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    started = process_started(parent)
 
     def watch() -> None:
         while process_started(parent) == started:

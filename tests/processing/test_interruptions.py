@@ -47,7 +47,7 @@ def kill(process: subprocess.Popen[str], whole_group: bool) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
-    process.communicate()
+    process.communicate(timeout=30)  # its workers hold its standard error: none may outlive it
 
 
 def products(site) -> Iterator[Any]:
@@ -135,6 +135,18 @@ def test_two_processes_that_make_the_same_make_each_product_once(ingested, undis
         assert set(session.scalars(select(Job.state))) == {"done"}
     assert_same_as_undisturbed(ingested, undisturbed)
     assert sources_of(ingested) == sources_of(undisturbed)
+
+
+def test_a_worker_whose_parent_is_gone_before_it_looks_ends_too():
+    """The parent was killed between the start of the worker and its first look: the worker must not wait for ever."""
+    program = (
+        "import time; from awe.processing.worker import end_with; "
+        "end_with(2**22 + 1, 12345.0); time.sleep(60)"  # no process has such a number
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(awe.__file__).parents[1])}
+    worker = subprocess.Popen([sys.executable, "-c", program], env=environment)
+
+    assert worker.wait(30) == 1
 
 
 def killed_again_and_again(site, cls: type, kills: int, longest: float, rng: np.random.Generator, *more: str) -> int:
