@@ -20,8 +20,6 @@ from awe.model import Frame, Job, Persistent, SourceList, WeightFrame
 from awe.model.catalogue import SOURCES
 from awe.model.lineage import inputs
 
-pytestmark = pytest.mark.slow
-
 
 def start(site, cls: type, *more: str, workers: int = 1) -> subprocess.Popen[str]:
     """Start `awe make`, as the leader of a group of processes."""

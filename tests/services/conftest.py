@@ -2,7 +2,7 @@
 
 import runpy
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,23 @@ Counter = Callable[[], AbstractContextManager[list[str]]]
 
 
 @pytest.fixture(scope="session")
-def world(databases: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def _worlds() -> Iterator[tuple[dict[str, Any], ExitStack]]:
+    """What `world` has built, by kind of database, and what closes it at the end."""
+    with ExitStack() as closing:
+        yield {}, closing
+
+
+@pytest.fixture(scope="module")
+def world(databases: Any, _worlds: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The database (SQLite, then PostgreSQL) and its files; nothing changes them."""
-    folder = tmp_path_factory.mktemp("world")
-    with start_data_server(folder / "files") as server:
+    built, closing = _worlds
+    if databases.kind not in built:
+        folder = tmp_path_factory.mktemp("world")
+        server = closing.enter_context(start_data_server(folder / "files"))
         engine = open_engine(databases.new())
-        yield build(engine, Store(server.address, folder / "cache"), folder)
-        engine.dispose()
+        closing.callback(engine.dispose)
+        built[databases.kind] = build(engine, Store(server.address, folder / "cache"), folder)
+    return built[databases.kind]
 
 
 @pytest.fixture
