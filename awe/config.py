@@ -35,6 +35,9 @@ class Settings:
     user: str = _setting("", "creator of new objects; empty: the login name")
     host: str = _setting("127.0.0.1", "address the web servers bind to")
     port: int = _setting(8000, "port of the web pages")
+    service_addresses: str = _setting(
+        "", "where other services are found that run alone, such as `imageview=http://b:8002 cutouts=http://c:8003`"
+    )
     workers: int = _setting(0, "processes that make products; 0: one for each core")
 
     def __post_init__(self) -> None:

@@ -50,6 +50,13 @@ class StoreUnavailable(AweError):
     exit_code = 7
 
 
+class Busy(AweError):
+    """So much is being made at this moment that a request can't even wait."""
+
+    status = 503
+    exit_code = 7
+
+
 class DatabaseUnavailable(AweError):
     """The database can't be reached, is locked, or has another schema than this program."""
 

@@ -43,7 +43,7 @@ BORDERS = {
     "dataservers/protocol.py": "the request handler",
     "dataservers/server.py": "the request handler",
     "awe/services/failures.py": "the request handler",
-    "awe/services/picture_shelf.py": "all who wait for a picture hear of what went wrong",
+    "awe/services/workshop.py": "all who wait for a picture hear of what went wrong",
     "awe/kernels/detection.py": "sep raises plain Exception; translated at once",
     "awe/kernels/wcs.py": "wcslib raises a dozen classes; translated at once",
 }

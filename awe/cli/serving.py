@@ -12,36 +12,43 @@ from awe.config import Settings
 from awe.errors import BadRequest
 from awe.local import start_data_server
 from awe.services.app import create_app
+from awe.services.registry import chosen_services
 from awe.services.serve import address_of
 from awe.services.serve import serve as serve_with_waitress
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["web", "dataserver"]), default="web")
+@click.argument("what", nargs=-1, metavar="[SERVICE...]")
 @click.option("--port", type=int, help="port, instead of that of the settings (of a data server: 8001)")
+@click.option("--host", help="address to bind to, instead of that of the settings")
 @works
-def serve(place: Workplace, what: str, port: int | None) -> None:
-    """Serve the web pages, or a data server.
+def serve(place: Workplace, what: tuple[str, ...], port: int | None, host: str | None) -> None:
+    """Serve all web pages, some of their services, or a data server.
 
-    The pages need a data server: without one in the settings, that of the home folder is started. Ctrl-C ends it.
+    The services are dbview, imageview, cutouts, rgb and depcuts. Those that run elsewhere are found by the setting
+    service_addresses. They need a data server: without one in the settings, that of the home folder is started.
+    Ctrl-C ends it.
 
     \b
     Example: awe serve
+             awe serve dbview --port 8000
+             awe serve imageview cutouts --port 8002
              awe serve dataserver --port 8001
     """
-    if what == "dataserver":
+    if what == ("dataserver",):
         _serve_files(place.settings, 8001 if port is None else port)
         return
-    wanted = replace(place.settings, port=port) if port else place.settings
+    chosen_services(what)
+    wanted = replace(place.settings, port=port or place.settings.port, host=host or place.settings.host)
     check_port(wanted)
     _ = place.engine
     with Workplace(wanted, place.quiet).connected() as (settings, _store):
-        serve_pages(settings)
+        serve_pages(settings, what)
 
 
-def serve_pages(settings: Settings) -> None:
-    """Serve the pages until Ctrl-C, and print their address."""
-    app = create_app(settings)
+def serve_pages(settings: Settings, services: tuple[str, ...] = ()) -> None:
+    """Serve the pages of these services (by default all) until Ctrl-C, and print their address."""
+    app = create_app(settings, services=services)
     click.echo(f"\nthe pages are at {address_of(settings)}   (Ctrl-C ends)")
     try:
         serve_with_waitress(settings, app)

@@ -24,6 +24,7 @@ from awe.model.photometric import PhotometricParameters
 from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.catalogue import AssociateList, SourceList
 from awe.model.ingested import Ingested
+from awe.model.rendering import Rendering
 
 configure_mappers()  # from here on, comparing an attribute gives a query
 
@@ -64,6 +65,7 @@ __all__ = [
     "ReducedFrame",
     "ReferenceCatalogue",
     "RegriddedFrame",
+    "Rendering",
     "SaturatedPixelMap",
     "SourceList",
     "Telescope",

@@ -1,5 +1,6 @@
 """The web application: pages over the database, pictures over the data servers."""
 
+import os
 from typing import Any
 
 from flask import Flask
@@ -7,29 +8,38 @@ from sqlalchemy import Engine, event
 
 from awe import __version__
 from awe.config import Settings
-from awe.database import open_checked
+from awe.database import open_checked, open_engine
 from awe.model.persistent import utc_now
 from awe.services import formatting, wording
 from awe.services.addresses import changed
 from awe.services.failures import answer_errors
 from awe.services.groups import grouped_classes
+from awe.services.links import at, picture
 from awe.services.object_number import ObjectNumber
-from awe.services.pages import BLUEPRINTS
 from awe.services.parts import Parts
-from awe.services.picture_shelf import PictureShelf
+from awe.services.registry import COMMON, chosen_services, parse_addresses
 from awe.services.security import refuse_control_characters, secure
 from awe.services.sessions import close_sessions
+from awe.services.workshop import Workshop
 from awe.store import Store
 
 PICTURE_SHARE = 0.2
 """Part of the cache that finished pictures may take."""
+MEMORY = 256 << 20
+"""Bytes of finished pictures that are held in memory."""
+WAITING = 6
+"""Requests that may wait for something to be made; the threads beyond serve the light pages."""
 
 
-def create_app(settings: Settings, engine: Engine | None = None, store: Store | None = None) -> Flask:
-    """Return the application; it only reads the database and the data servers.
+def create_app(
+    settings: Settings, engine: Engine | None = None, store: Store | None = None, services: tuple[str, ...] = ()
+) -> Flask:
+    """Return the application with these services, by default all.
 
+    It reads the database and the data servers; what little it writes goes through `Parts.writing`.
     `engine` and `store` are opened from the settings unless they are given.
     """
+    chosen = chosen_services(services)
     app = Flask("awe.services")
     app.url_map.strict_slashes = False
     app.url_map.converters["number"] = ObjectNumber
@@ -37,17 +47,23 @@ def create_app(settings: Settings, engine: Engine | None = None, store: Store | 
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     cache_bytes = int(settings.cache_gigabytes * 1e9)
+    makers = max(2, os.cpu_count() or 1)
     app.extensions["awe"] = Parts(
-        settings,
-        engine or _reading_engine(settings.database),
-        store or Store(settings.data_server, settings.cache_folder, int(cache_bytes * (1 - PICTURE_SHARE))),
-        PictureShelf(settings.cache_folder / "pictures", int(cache_bytes * PICTURE_SHARE)),
+        settings=settings,
+        engine=engine or _reading_engine(settings.database),
+        store=store or Store(settings.data_server, settings.cache_folder, int(cache_bytes * (1 - PICTURE_SHARE))),
+        workshop=Workshop(
+            settings.cache_folder / "pictures", int(cache_bytes * PICTURE_SHARE), MEMORY, makers, WAITING
+        ),
+        services=tuple(service.name for service in chosen),
+        elsewhere=parse_addresses(settings.service_addresses),
+        writing=engine or open_engine(settings.database),
     )
-    for blueprint in BLUEPRINTS:
+    for blueprint in (*COMMON, *(b for service in chosen for b in service.blueprints)):
         app.register_blueprint(blueprint)
     _teach_templates(app)
     refuse_control_characters(app)
-    secure(app)
+    secure(app, app.extensions["awe"].elsewhere.values())
     answer_errors(app)
     close_sessions(app)
     return app
@@ -72,5 +88,6 @@ def _teach_templates(app: Flask) -> None:
         app.jinja_env.filters[name] = getattr(formatting, name)
     app.jinja_env.filters["ago"] = lambda moment: formatting.ago(moment, utc_now())
     app.jinja_env.globals |= {"changed": changed, "version": __version__, "menu": grouped_classes}
+    app.jinja_env.globals |= {"at": at, "picture": picture}
     for words in (wording.machine_path, wording.clear_boxes, wording.flag_names, wording.branch_words):
         app.jinja_env.globals[words.__name__] = words

@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from awe.config import Settings
-from awe.services.picture_shelf import PictureShelf
+from awe.services.workshop import Workshop
 from awe.store import Store
 
 
@@ -18,7 +18,14 @@ class Parts:
     settings: Settings
     engine: Engine
     store: Store
-    pictures: PictureShelf
+    workshop: Workshop
+    """Makes and keeps pictures and all else that is made on demand."""
+    services: tuple[str, ...]
+    """Names of the services that this application offers."""
+    elsewhere: dict[str, str]
+    """Addresses of services that run alone, by name."""
+    writing: Engine
+    """For the few pages that write: judgements, comments, and what was made on demand."""
 
 
 def parts(app: Flask) -> Parts:

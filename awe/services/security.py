@@ -1,28 +1,33 @@
 """Headers that keep a page from loading, or being loaded by, anything foreign."""
 
+from collections.abc import Iterable
+
 from flask import Flask, Response, request
 
 from awe.errors import BadRequest
 
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'"
-    ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
-def secure(app: Flask) -> None:
-    """Let `app` send the headers with every answer."""
+def secure(app: Flask, others: Iterable[str] = ()) -> None:
+    """Let `app` send the headers with every answer; `others` are services that run alone, whose pictures it shows."""
+    addresses = " ".join(others)
+    headers = _HEADERS | {
+        "Content-Security-Policy": (
+            f"default-src 'self'; img-src 'self' {addresses} data:; connect-src 'self' {addresses}; "
+            "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        ),
+        "Cross-Origin-Resource-Policy": "cross-origin" if addresses else "same-origin",
+    }
 
     @app.after_request
     def _add(response: Response) -> Response:
-        for name, value in _HEADERS.items():
+        for name, value in headers.items():
             response.headers.setdefault(name, value)
         return response
 

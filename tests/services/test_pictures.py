@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
-from awe.errors import BadRequest
+from awe.config import Settings
+from awe.errors import BadRequest, Busy
 from awe.kernels.flag_picture import COLOURS, GROUND
 from awe.kernels.flags import PixelFlag
 from awe.kernels.stretch import apply_stretch, minmax_cuts
+from awe.services.app import create_app
 from awe.services.picture_request import PictureRequest
-from awe.services.picture_shelf import PictureShelf
+from awe.services.workshop import Workshop
 
 
 def pixels(client: FlaskClient, address: str) -> np.ndarray:
@@ -102,11 +105,12 @@ def test_a_cached_picture_needs_no_data_server(app: Flask, world: Any, tmp_path:
 
     assert [p.read_bytes() for p in made] == [first]
     made[0].write_bytes(b"from the folder")
-    assert app.test_client().get(address).data == b"from the folder"
+    anew = create_app(Settings(home=tmp_path), world.engine, world.store)
+    assert anew.test_client().get(address).data == b"from the folder"
 
 
 def test_equal_simultaneous_requests_are_made_once(tmp_path: Path) -> None:
-    shelf = PictureShelf(tmp_path, 1_000_000)
+    workshop = Workshop(tmp_path, 1_000_000, 100_000, 2, 4)
     made, begun, go = [], threading.Event(), threading.Event()
 
     def make() -> bytes:
@@ -116,7 +120,7 @@ def test_equal_simultaneous_requests_are_made_once(tmp_path: Path) -> None:
         return b"picture"
 
     found: list[bytes] = []
-    threads = [threading.Thread(target=lambda: found.append(shelf.get("a.png", make))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(workshop.get("a.png", make))) for _ in range(8)]
     for thread in threads:
         thread.start()
     begun.wait(5)
@@ -128,20 +132,20 @@ def test_equal_simultaneous_requests_are_made_once(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_can_not_be_made_is_tried_anew(tmp_path: Path) -> None:
-    shelf = PictureShelf(tmp_path, 1_000_000)
+    workshop = Workshop(tmp_path, 1_000_000, 100_000, 2, 4)
 
     def fail() -> bytes:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        shelf.get("a.png", fail)
-    assert shelf.get("a.png", lambda: b"picture") == b"picture"
+        workshop.get("a.png", fail)
+    assert workshop.get("a.png", lambda: b"picture") == b"picture"
 
 
-def test_the_shelf_is_kept_to_its_size(tmp_path: Path) -> None:
-    shelf = PictureShelf(tmp_path, 10_000)
+def test_the_workshop_is_kept_to_its_size(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path, 10_000, 5_000, 2, 4)
     for number in range(40):
-        shelf.get(f"{number}.png", lambda: bytes(1000))
+        workshop.get(f"{number}.png", lambda: bytes(1000))
 
     assert sum(p.stat().st_size for p in (tmp_path / "files").rglob("*.png")) <= 11_000
 
@@ -189,3 +193,28 @@ def test_too_large_a_picture_is_refused_with_the_binning_that_would_do() -> None
 )
 def test_there_is_no_picture_of_what_is_no_frame(client: FlaskClient, address: str) -> None:
     assert client.get(address).status_code == 404
+
+
+def test_more_than_can_wait_is_turned_away_and_told_to_come_again(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path, 1_000_000, 100_000, makers=1, waiting=1)
+    begun, go = threading.Semaphore(0), threading.Event()
+
+    def make() -> bytes:
+        begun.release()
+        go.wait(5)
+        return b"picture"
+
+    threads = [threading.Thread(target=workshop.get, args=(f"{n}.png", make)) for n in range(2)]
+    threads[0].start()
+    begun.acquire(timeout=5)
+    threads[1].start()
+    while workshop.find("1.png") is None and workshop._admitted < 2:
+        time.sleep(0.01)
+    with pytest.raises(Busy, match="try again in a moment"):
+        workshop.get("2.png", make)
+    go.set()
+    for thread in threads:
+        thread.join(5)
+
+    assert [workshop.find(f"{n}.png") for n in range(3)] == [b"picture", b"picture", None]
+    assert workshop.get("2.png", lambda: b"later") == b"later"

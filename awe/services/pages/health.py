@@ -6,6 +6,7 @@ from sqlalchemy.exc import DBAPIError
 
 from awe import __version__
 from awe.errors import AweError
+from awe.services.operations import Operation, describe
 from awe.services.parts import parts
 from awe.services.sessions import session
 
@@ -13,6 +14,7 @@ health = Blueprint("health", __name__)
 
 
 @health.get("/healthz")
+@describe(Operation("Whether database and data server answer: 200, or 503.", answers=("application/json",)))
 def show() -> Response:
     """Answer 200 if database and data server do, else 503, and say which does not."""
     state = {"database": _database(), "data_server": _data_server()}

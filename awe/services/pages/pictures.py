@@ -28,5 +28,5 @@ def show(object_id: int, form: str) -> Response:
     if request.if_none_match.contains_weak(response.get_etag()[0] or ""):
         response.status_code = 304
         return response
-    response.set_data(own.pictures.get(name, lambda: make_picture(own.store, image, wanted)))
+    response.set_data(own.workshop.get(name, lambda: make_picture(own.store, image, wanted)))
     return response

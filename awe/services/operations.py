@@ -1,0 +1,119 @@
+"""What an address takes and gives, declared once: its parameters are read, refused and documented from it."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from awe.errors import BadRequest
+from awe.model.queries import near_names
+
+_View = TypeVar("_View", bound=Callable[..., Any])
+_TRUTH = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True, "on": True}
+_SHOWN = 60
+"""Characters of a wrong value that an error repeats."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an address."""
+
+    name: str
+    doc: str
+    kind: str = "string"
+    """string, integer, number or boolean."""
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    example: Any = None
+    parse: Callable[[str], Any] | None = None
+    """Reads a text that is none of the plain kinds; raises BadRequest or ValueError."""
+
+    def read(self, text: str | None) -> Any:
+        """Return the value of a text as the address gives it; raise BadRequest naming what is wrong."""
+        text = (text or "").strip()
+        if not text and self.kind != "boolean":
+            return self.default
+        try:
+            return self._value(text)
+        except (ValueError, KeyError, StopIteration) as error:
+            raise BadRequest(f"{self.name} must be {self.expected}, got {text[:_SHOWN]!r}") from error
+
+    def _value(self, text: str) -> Any:
+        if self.parse is not None:
+            return self.parse(text)
+        if self.choices:
+            return next(c for c in self.choices if c in (text, text.lower()))
+        if self.kind == "boolean":
+            return _TRUTH[text.lower()]
+        if self.kind == "string":
+            return text
+        if not text.isascii() or "_" in text:
+            raise ValueError(text)
+        value = int(text) if self.kind == "integer" else float(text)
+        if not math.isfinite(value) or not self._low <= value <= self._high:
+            raise ValueError(text)
+        return value
+
+    @property
+    def _low(self) -> float:
+        return -math.inf if self.low is None else self.low
+
+    @property
+    def _high(self) -> float:
+        return math.inf if self.high is None else self.high
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, in words."""
+        if self.choices:
+            return " or ".join(self.choices)
+        if self.kind == "boolean":
+            return "0 or 1"
+        words = {"integer": "a whole number", "number": "a number"}.get(self.kind, f"like {self.example}")
+        if self.low is not None and self.high is not None:
+            return f"{words} from {self.low:g} to {self.high:g}"
+        if self.low is not None:
+            return f"{words} not below {self.low:g}"
+        return words if self.high is None else f"{words} up to {self.high:g}"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One address: what it is for, what it takes, and what kinds of answer it gives."""
+
+    summary: str
+    parameters: tuple[Parameter, ...] = ()
+    answers: tuple[str, ...] = ("text/html", "application/json")
+    open_ended: str = ""
+    """What further parameters, whose names are not known beforehand, are for; empty: there are none."""
+    path: tuple[Parameter, ...] = ()
+    """The parts of the path that vary, as far as the converter in the rule does not tell them."""
+
+    def read(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """Return the value of each parameter, defaults included; raise BadRequest for a wrong or unknown one."""
+        known = [p.name for p in self.parameters]
+        unknown = [] if self.open_ended else [name for name in given if name not in known]
+        if unknown:
+            near = near_names(unknown[0][:_SHOWN], known).replace("its attributes", "the parameters")
+            raise BadRequest(
+                f"no parameter {unknown[0][:_SHOWN]!r} at this address; {near if known else 'it has none'}"
+            )
+        return {p.name: p.read(given.get(p.name)) for p in self.parameters}
+
+
+def describe(operation: Operation) -> Callable[[_View], _View]:
+    """Declare what a view takes and gives (see `api_page`); every view has such a declaration."""
+
+    def declare(view: _View) -> _View:
+        view.__operation__ = operation  # type: ignore[attr-defined]
+        return view
+
+    return declare
+
+
+def operation_of(view: Callable[..., Any]) -> Operation | None:
+    """Return the declaration of a view, if it has one."""
+    return getattr(view, "__operation__", None)

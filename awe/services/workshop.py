@@ -1,0 +1,99 @@
+"""What people look at, made on demand: once, however many ask; a few at a time; kept in memory and on disk."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+from cachetools import LRUCache
+
+from awe.errors import Busy
+from awe.file_cache import FileCache
+
+LARGEST_IN_MEMORY = 1 << 22
+"""Bytes of the largest thing that is kept in memory; what is larger is read from disk again."""
+
+
+class Workshop:
+    """Makes things by name and keeps them: equal requests wait for one maker, and too many are turned away.
+
+    A name says all that the content depends on, so that what is kept is right for ever.
+    """
+
+    def __init__(self, folder: Path, disk_bytes: int, memory_bytes: int, makers: int, waiting: int) -> None:
+        self._files = FileCache(folder, disk_bytes, keep_seconds=0.0)
+        self._memory: LRUCache[str, bytes] = LRUCache(memory_bytes, getsizeof=len)
+        self._making: dict[str, Future[bytes]] = {}
+        self._lock = threading.Lock()
+        self._free = threading.Semaphore(makers)
+        self._admitted, self._most = 0, makers + waiting
+
+    def get(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """Return a thing; make it and keep it if it is not there. Raise Busy if too many others are being made."""
+        return self.find(name) or self._made_once(name, make)
+
+    def find(self, name: str) -> bytes | None:
+        """Return a thing if it is there."""
+        with self._lock:
+            kept = self._memory.get(name)
+        if kept is not None:
+            return kept
+        path = self._files.find(name)
+        try:
+            found = path.read_bytes() if path else None
+        except FileNotFoundError:  # another process made room in between
+            return None
+        if found is not None:
+            self._remember(name, found)
+        return found
+
+    @contextmanager
+    def bench(self) -> Iterator[None]:
+        """Hold a place to work at, for what is made but not kept, such as a stream; raise Busy if all are taken."""
+        with self._lock:
+            if self._admitted >= self._most:
+                raise Busy(
+                    f"{self._admitted} pictures are being made or waited for, which is the most at a time: "
+                    "try again in a moment"
+                )
+            self._admitted += 1
+        try:
+            with self._free:
+                yield
+        finally:
+            with self._lock:
+                self._admitted -= 1
+
+    def _made_once(self, name: str, make: Callable[[], bytes]) -> bytes:
+        with self._lock:
+            promised = self._making.get(name)
+            mine = promised is None
+            if promised is None:
+                promised = self._making[name] = Future()
+        if mine:
+            self._fulfil(name, promised, make)
+        return promised.result()
+
+    def _fulfil(self, name: str, promised: "Future[bytes]", make: Callable[[], bytes]) -> None:
+        try:
+            with self.bench():
+                made = self.find(name) or self._kept(name, make())
+        except BaseException as error:  # noqa: BLE001 - all who wait must hear of it
+            promised.set_exception(error)
+        else:
+            promised.set_result(made)
+        finally:
+            with self._lock:
+                del self._making[name]
+
+    def _kept(self, name: str, made: bytes) -> bytes:
+        with self._files.part(name) as part:
+            part.write_bytes(made)
+        self._remember(name, made)
+        return made
+
+    def _remember(self, name: str, made: bytes) -> None:
+        if len(made) <= min(LARGEST_IN_MEMORY, self._memory.maxsize):
+            with self._lock:
+                self._memory[name] = made
