@@ -16,7 +16,7 @@ _BINARY_TRAILER = b"\xff\xff"
 def insert_rows(connection: Connection, table: Table, columns: Mapping[str, Any], same: Mapping[str, Any]) -> int:
     """Insert rows given as columns of equal length, with some columns the same in all; return their number.
 
-    NaN is stored as null on SQLite and as NaN on PostgreSQL.
+    NaN is stored as null: PostgreSQL would take it for the largest number.
     """
     count = len(next(iter(columns.values()))) if columns else 0
     unknown = set(columns) - set(table.c.keys())
@@ -65,7 +65,7 @@ def _kind(column: Any) -> str:
 
 
 def _copy(connection: Connection, table: Table, part: Mapping[str, Any], same: Mapping[str, Any]) -> None:
-    """Send rows in PostgreSQL's binary format: a count, then for each value its length and bytes."""
+    """Send rows in PostgreSQL's binary format: a count, then for each value its length and bytes; null has none."""
     names = [*same, *part]
     count = len(next(iter(part.values())))
     fields: list[tuple[str, str]] = [("n", ">i2")]
@@ -77,7 +77,20 @@ def _copy(connection: Connection, table: Table, part: Mapping[str, Any], same: M
     for i, name in enumerate(names):
         rows[f"l{i}"] = rows.dtype[f"v{i}"].itemsize
         rows[f"v{i}"] = same[name] if name in same else part[name]
-    body = io.BytesIO(_BINARY_HEADER + rows.tobytes() + _BINARY_TRAILER)
+    body = io.BytesIO(_BINARY_HEADER + _without_nan(rows) + _BINARY_TRAILER)
     quoted = ", ".join(f'"{name}"' for name in names)
     driver = connection.connection.cursor()
     driver.copy_expert(f'COPY "{table.name}" ({quoted}) FROM STDIN (FORMAT BINARY)', body)
+
+
+def _without_nan(rows: np.ndarray) -> bytes:
+    """Return the bytes of the rows with NaN as null: the length -1, and no value."""
+    sent = np.ones((len(rows), rows.dtype.itemsize), dtype=bool)
+    for name in [n for n in rows.dtype.names or () if n.startswith("v")]:
+        kind, offset = rows.dtype.fields[name][:2]  # type: ignore[index]
+        missing = np.isnan(rows[name]) if kind.kind == "f" else np.zeros(0, dtype=bool)
+        if missing.any():
+            rows[f"l{name[1:]}"][missing] = -1
+            sent[missing, offset : offset + kind.itemsize] = False
+    bytes_of_rows = rows.view(np.uint8).reshape(sent.shape)
+    return (bytes_of_rows if sent.all() else bytes_of_rows[sent]).tobytes()

@@ -45,7 +45,8 @@ def read_headers(path: Path, check_sums: bool = True) -> tuple[RawHdu, ...]:
     Raises
     ------
     BadFile
-        If it is not FITS, truncated, without an image, or (if asked to check) its checksums are wrong.
+        If it is not FITS, truncated, without an image, without some of the extensions that NEXTEND announces, or (if
+        asked to check) its checksums are wrong.
     NotFound
         If there is no such file.
     """
@@ -54,6 +55,12 @@ def read_headers(path: Path, check_sums: bool = True) -> tuple[RawHdu, ...]:
     problems = verify(path) if check_sums else []
     if problems:
         raise BadFile("; ".join(problems))
+    announced = hdus[0].cards.get("NEXTEND", 0)
+    if isinstance(announced, int) and len(hdus) - 1 < announced:
+        raise BadFile(
+            f"{path} lacks extensions: its primary header announces {announced} (NEXTEND), it has {len(hdus) - 1}; "
+            "it was broken off between two of them: get it again"
+        )
     if not any(hdu.is_image for hdu in hdus):
         raise BadFile(f"{path} has no image: none of its {len(hdus)} HDUs has two axes with pixels")
     return hdus

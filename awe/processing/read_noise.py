@@ -23,6 +23,7 @@ def make_read_noise(product: ReadNoise, products: Products) -> None:
     if abs(product.header_value - product.value) > product.parameters.tolerance * product.value:
         product.note(
             f"the header's read noise, {stated:.2f} electron = {product.header_value:.2f} adu, is wrong: "
-            f"pairs of biases give {product.value:.2f} +- {product.error:.2f} adu, which is used"
+            f"pairs of biases give {product.value:.2f} +- {product.error:.2f} adu = "
+            f"{product.value * raws[0].gain:.2f} electron, which is used"
         )
         product.flag(QualityFlag.NOISE_OUT_OF_RANGE)

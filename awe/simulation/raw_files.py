@@ -21,6 +21,7 @@ def write_raw(
     for number, (chip, image) in enumerate(zip(chips, images, strict=True)):
         hdus.append(fits.ImageHDU(image, header=_chip_header(plan, exposure, chip, number)))
     hdus[0].header["EXTEND"] = True
+    hdus[0].header["NEXTEND"] = len(chips), "number of extensions"
     for hdu in hdus:
         # astropy would note the time of now in the comment, and no two files would be alike
         hdu.add_checksum(when="as written by the simulation")

@@ -231,11 +231,7 @@ def test_what_is_unknown_comes_back_as_nan(session):
     assert np.isnan(found["RA"]).all()
 
 
-def test_what_is_unknown_is_not_larger_than_everything(request, session):
-    if session.get_bind().dialect.name == "postgresql":
-        request.applymarker(
-            pytest.mark.xfail(reason="awe.bulk stores NaN, which PostgreSQL takes for the largest number")
-        )
+def test_what_is_unknown_is_not_larger_than_everything(session):
     listed = source_list(session)
     given = {"SID": [0, 1, 2], "CELL": [1, 1, 1], "MAG_AUTO": [np.nan, 20.5, 25.5]}
     insert_rows(session.connection(), SOURCES, given, {"SLID": listed.object_id})
