@@ -13,7 +13,6 @@ from awe.errors import BadRequest
 from awe.local import start_data_server
 from awe.services.app import create_app
 from awe.services.registry import chosen_services
-from awe.services.serve import address_of
 from awe.services.serve import serve as serve_with_waitress
 
 
@@ -49,9 +48,8 @@ def serve(place: Workplace, what: tuple[str, ...], port: int | None, host: str |
 def serve_pages(settings: Settings, services: tuple[str, ...] = ()) -> None:
     """Serve the pages of these services (by default all) until Ctrl-C, and print their address."""
     app = create_app(settings, services=services)
-    click.echo(f"\nthe pages are at {address_of(settings)}   (Ctrl-C ends)")
     try:
-        serve_with_waitress(settings, app)
+        serve_with_waitress(settings, app, lambda at: click.echo(f"\nthe pages are at {at}   (Ctrl-C ends)"))
     except KeyboardInterrupt:
         click.echo("stopped")
 

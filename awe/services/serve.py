@@ -1,12 +1,12 @@
 """Serve the pages with waitress."""
 
 import logging
+from collections.abc import Callable
 
 import waitress  # type: ignore[import-untyped]
 from flask import Flask
 
 from awe.config import Settings
-from awe.services.app import create_app
 
 THREADS = 8
 log = logging.getLogger(__name__)
@@ -18,8 +18,10 @@ def address_of(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def serve(settings: Settings, app: Flask | None = None) -> None:
-    """Serve the pages until interrupted."""
-    app = app or create_app(settings)
-    log.info("serving pages at %s", address_of(settings))
-    waitress.serve(app, host=settings.host, port=settings.port, threads=THREADS, ident=None, asyncore_use_poll=True)
+def serve(settings: Settings, app: Flask, ready: Callable[[str], None] = log.info) -> None:
+    """Serve the pages until interrupted; `ready` is told the address as soon as it answers."""
+    server = waitress.create_server(
+        app, host=settings.host, port=settings.port, threads=THREADS, ident=None, asyncore_use_poll=True
+    )
+    ready(address_of(settings))
+    server.run()
