@@ -40,7 +40,7 @@ COMMANDS: dict[str, Entry] = {
     "describe": Entry("Look", "classes", "Show inputs, parameters and columns of a class, with units and meanings."),
     "processes": Entry("Look", "records", "List the tasks and their versions, and what each has made."),
     "jobs": Entry("Look", "records", "List the attempts to make something, the newest first; failed ones too."),
-    "serve": Entry("Serve", "serving", "Serve the web pages, or a data server."),
+    "serve": Entry("Serve", "serving", "Serve all web pages, some of their services, or a data server."),
     "prompt": Entry(
         "Serve", "prompt", "Start Python with all classes in reach, and plan, make, find, why, info, tree."
     ),

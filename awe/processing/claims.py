@@ -54,13 +54,22 @@ def claim(engine: Engine, job: Job, patience: float = 3600.0) -> Job | Persisten
                 holder = None
         if holder is None:
             try:
-                with short_transaction(engine) as session:
-                    session.add(job)
-                return job
+                return _entered(engine, job)
             except IntegrityError:
                 job = _copy(job)
         time.sleep(0.2)
     raise TimeoutError(f"{job.target}: another process has been making it for {patience:g} s")
+
+
+def _entered(engine: Engine, job: Job) -> Job | Persistent:
+    """Enter a job as running; if its product was finished since it was looked for, return that instead."""
+    with short_transaction(engine) as session:
+        session.add(job)
+        session.flush()  # from here on none other can hold the claim, hence none can finish unseen
+        made = finished(session, job.fingerprint)
+        if made is not None:
+            session.delete(job)
+        return made or job
 
 
 def finished(session: Any, fingerprint: str) -> Persistent | None:

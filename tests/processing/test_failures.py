@@ -35,8 +35,9 @@ from awe.model import (
 )
 from awe.model.catalogue import SOURCES
 from awe.model.persistent import QualityFlag, utc_now
+from awe.processing import claims
 from awe.processing.catalogues import add_catalogue
-from awe.processing.claims import claim, is_dead, new_job
+from awe.processing.claims import claim, finished, is_dead, new_job
 
 
 def jobs(site, **named):
@@ -350,3 +351,18 @@ def test_a_claim_on_what_is_finished_gives_the_product(made):
 
 def test_everything_of_an_undisturbed_night_is_consistent(undisturbed):
     assert_consistent(undisturbed)
+
+
+def test_a_product_that_is_finished_between_two_looks_is_not_made_again(made, monkeypatch):
+    """Another process ends at the worst moment: after it was looked for, before the claim was entered."""
+    noise = made.all(ReadNoise)[0]
+    described = {"product_class": "ReadNoise", "target": "ReadNoise ccd1", "reason": ""}
+    job = new_job(
+        fingerprint=noise.fingerprint, creator="ann", project="default", process_id=noise.process_id, **described
+    )
+    looks = [None]  # the first look, a moment before the other process commits, finds nothing
+    monkeypatch.setattr(claims, "finished", lambda s, f: looks.pop() if looks else finished(s, f))
+
+    assert claim(made.engine, job).object_id == noise.object_id
+    with made.session() as session:
+        assert session.scalars(select(Job).where(Job.state == "running")).all() == []
