@@ -93,7 +93,7 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_heeds_ctrl_c,
+        preexec_fn=_heeds_ctrl_c,  # noqa: PLW1509 - it calls nothing that could wait for another thread
     )
 
 
