@@ -133,7 +133,7 @@ def coadd(
     shape: tuple[int, int],
     method: Method = Method.WEIGHTED,
     threshold: float = 4.0,
-    amplitude: float = 0.3,
+    amplitude: float = 0.6,
     scales: Sequence[float] | None = None,
     memory_limit: int = 512 * 2**20,
     threads: int = 1,
@@ -149,8 +149,10 @@ def coadd(
       distribution of their median (`unequal_factor`; 1 per cent for most sets); as AVERAGE for n = 2.
     - CLIPPED: as WEIGHTED, of the inputs with |v_i - median| <= threshold * sigma_i + amplitude * |median| (Gruen et
       al. 2014, PASP 126, 158), where sigma_i is that of the difference, as the median is noisy itself and contains
-      v_i. The second term allows for differences of the PSF in stars. If none remains (as of two that disagree) the
-      lower of the middle values takes the place of the median: cosmic rays and satellites are bright.
+      v_i. The second term allows for differences of the PSF in stars: at the usual 0.3, exposures of poor and of good
+      seeing are clipped in the wings, which takes some thousandths of the flux of a bright star. If none remains (as
+      of two that disagree) the lower of the middle values takes the place of the median: cosmic rays and satellites
+      are bright.
 
     The weight is the inverse variance of the result for Gaussian noise. Flags of a pixel: OR of those of the inputs
     used, so that what a value contains can be read; where nothing is used NO_DATA, and OR of those of all inputs

@@ -102,6 +102,56 @@ def zeropoint(
     return Zeropoint(value, mean_error, scatter, count, residuals, used)
 
 
+@dataclass(frozen=True)
+class ApertureCorrection:
+    """The flux of stars in a large aperture over that in a small one."""
+
+    value: float
+    """NaN without any star."""
+    error: float
+    count: int
+    """Stars used."""
+
+
+BRIGHTEST, LEAST_SIGNAL, LEAST_STARS = 20, 50.0, 3
+"""Stars that make an aperture correction: at most, with at least this signal to noise, at least."""
+
+
+def aperture_correction(
+    core: ArrayLike, core_error: ArrayLike, whole: ArrayLike, whole_error: ArrayLike
+) -> ApertureCorrection:
+    """Return how much more flux stars have in a large aperture than in a small one about the same centres.
+
+    The robust weighted mean over the `BRIGHTEST` stars with a signal to noise above `LEAST_SIGNAL` in the large
+    aperture: what neighbours and the sky add there is least, in proportion, for them. Both sums share the light of the
+    core, so that the error of a ratio is that of the ring alone: var(whole) - var(core), with the share of the core in
+    the noise of the ratio.
+
+    Parameters
+    ----------
+    core, core_error : arrays of n, adu
+        In the small aperture.
+    whole, whole_error : arrays of n, adu
+        In the large one. Single, unsaturated stars only.
+
+    Returns
+    -------
+    ApertureCorrection
+        With count 0 and NaN if there are fewer than `LEAST_STARS` such stars.
+    """
+    core, core_error, whole, whole_error = (np.asarray(v, np.float64) for v in (core, core_error, whole, whole_error))
+    bright = np.flatnonzero((core > 0) & (whole > LEAST_SIGNAL * whole_error))
+    bright = bright[np.argsort(whole[bright] / whole_error[bright])[::-1][:BRIGHTEST]]
+    if bright.size < LEAST_STARS:
+        return ApertureCorrection(math.nan, math.nan, 0)
+    core, core_error, whole, whole_error = (v[bright] for v in (core, core_error, whole, whole_error))
+    ratio = whole / core
+    ring = np.maximum(whole_error**2 - core_error**2, 0.0)
+    error = np.sqrt(ring + (ratio - 1) ** 2 * core_error**2) / core
+    value, mean_error, used = _robust_mean(ratio, np.maximum(error, 1e-4), np.ones(ratio.shape, bool), 3.0)
+    return ApertureCorrection(value, mean_error, int(used.sum()))
+
+
 def relative_zeropoints(
     overlaps: Sequence[Overlap], frames: int, reference: int = 0, threshold: float = 3.0
 ) -> RelativeZeropoints:

@@ -33,7 +33,7 @@ class _OnGrid:
         return image, weight, flags
 
 
-@makes(Coadd, version=1)
+@makes(Coadd, version=2)
 def make_coadd(product: Coadd, products: Products) -> None:
     """Combine the regridded frames that are good enough; the others stay recorded with the reason."""
     frames = _judged(product)

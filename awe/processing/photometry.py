@@ -4,7 +4,7 @@ import numpy as np
 
 from awe.kernels.flags import PixelFlag
 from awe.kernels.wcs import Wcs
-from awe.kernels.zeropoint import MAG_PER_RELATIVE, Zeropoint, zeropoint
+from awe.kernels.zeropoint import MAG_PER_RELATIVE, Zeropoint, aperture_correction, zeropoint
 from awe.model.persistent import QualityFlag
 from awe.model.photometric import PhotometricParameters
 from awe.processing.products import Products
@@ -13,6 +13,8 @@ from awe.processing.tasks import makes
 
 NOMINAL_SEEING = 1.75
 """Seeing (arcsec) that is assumed where none could be measured."""
+CORE = 1.0
+"""Radius, in units of the seeing, of the aperture in which stars are measured; bright ones tell what is outside."""
 
 STARS = np.dtype(
     [
@@ -25,34 +27,54 @@ STARS = np.dtype(
 """Rows of the file: detections with their adu/s, and of those with a known magnitude, that and the residual (mag)."""
 
 
-@makes(PhotometricParameters, version=1)
+@makes(PhotometricParameters, version=2)
 def make_photometric_parameters(product: PhotometricParameters, products: Products) -> None:
     """Compare fluxes with known magnitudes; else take the zeropoint of the standard field, or a relative one."""
     reduced = product.reduced
     scale = product.astrometry.pixel_scale
-    radius = product.parameters.aperture * (product.astrometry.seeing or NOMINAL_SEEING)
+    seeing = product.astrometry.seeing or NOMINAL_SEEING
+    radius = product.parameters.aperture * seeing
     product.aperture, product.airmass = radius, reduced.airmass
     product.extinction = reduced.filter.extinction if reduced.filter is not None else 0.0
-    found = detections(product, products, product.parameters.threshold, 2 * radius / scale)
-    rows = _measured(product, found)
+    apertures = 2 * min(CORE * seeing, radius) / scale, 2 * radius / scale
+    found = detections(product, products, product.parameters.threshold, apertures)
+    rows, common_error = _measured(product, found)
     wcs = Wcs.from_header(product.astrometry.wcs)
     _compare(product, products, rows, found, wcs)
+    if product.error is not None:
+        product.error = float(np.hypot(product.error, common_error))
     products.write_table(product, rows, "STARS")
 
 
-def _measured(product: PhotometricParameters, found: Detections) -> np.ndarray:
+def _measured(product: PhotometricParameters, found: Detections) -> tuple[np.ndarray, float]:
+    """Return the detections with their total adu/s, and the error (mag) that is common to all of them."""
     exptime = product.reduced.exptime or 1.0
+    flux, error, common_error = _total(product, found)
     wcs = Wcs.from_header(product.astrometry.wcs)
     rows = np.zeros(len(found.rows), STARS)
     rows["x"], rows["y"] = found.x, found.y
     rows["ra"], rows["dec"] = wcs.to_sky(found.x, found.y)
-    rows["rate"] = found.rows["FLUX_APER"][:, 0] / exptime
-    rows["rate_error"] = found.rows["FLUXERR_APER"][:, 0] / exptime
+    rows["rate"], rows["rate_error"] = flux / exptime, error / exptime
     for name in ("magnitude", "magnitude_error", "residual"):
         rows[name] = np.nan
     spoiled = int(PixelFlag.SATURATED | PixelFlag.NO_DATA)
     rows["flags"] = np.where(found.rows["IMAFLAGS"] & spoiled, 1, 0)
-    return rows
+    return rows, common_error
+
+
+def _total(product: PhotometricParameters, found: Detections) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return fluxes within the aperture, their errors, and the error (mag) of the correction that all share.
+
+    The fluxes of the core, times what bright single stars have in the aperture over what they have in the core: an
+    aperture that holds all light of a star holds much of its neighbours' too. Without such stars the plain sum.
+    """
+    (core, whole), (core_error, whole_error) = (found.rows[n].T for n in ("FLUX_APER", "FLUXERR_APER"))
+    own = found.clean
+    growth = aperture_correction(core[own], core_error[own], whole[own], whole_error[own])
+    if not growth.count:
+        product.note("no bright single star tells its aperture correction: fluxes are plain sums in the aperture")
+        return whole, whole_error, 0.0
+    return core * growth.value, core_error * growth.value, MAG_PER_RELATIVE * growth.error / growth.value
 
 
 def _compare(product: PhotometricParameters, products: Products, rows: np.ndarray, found: Detections, wcs: Wcs) -> None:

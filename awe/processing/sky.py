@@ -38,7 +38,7 @@ def make_cosmic_map(product: CosmicMap, products: Products) -> None:
     products.write(product, {"FLAGS": flagged(mask, PixelFlag.COSMIC)})
 
 
-@makes(BackgroundFrame, version=1)
+@makes(BackgroundFrame, version=2)
 def make_background_frame(product: BackgroundFrame, products: Products) -> None:
     """Measure the sky below the sources, and its noise; the second plane is the noise (adu)."""
     reduced, p = product.reduced, product.parameters

@@ -57,8 +57,10 @@ class Detections:
         return np.hypot(np.maximum(np.nan_to_num(error, nan=1.0), LEAST_ERROR), np.where(self.single, 0.0, SPOILED))
 
 
-def detections(product: Any, products: Products, threshold: float, aperture: float = 10.0) -> Detections:
-    """Detect the sources of `product.reduced`, with its weight and background; `aperture` is a diameter in pixels."""
+def detections(
+    product: Any, products: Products, threshold: float, apertures: tuple[float, ...] = (10.0,)
+) -> Detections:
+    """Detect the sources of `product.reduced`, with its weight and background; `apertures` are diameters in pixels."""
     reduced = product.reduced
     rows = detect(
         products.plane(reduced, "IMAGE"),
@@ -67,7 +69,7 @@ def detections(product: Any, products: Products, threshold: float, aperture: flo
         background=products.plane(product.background, "IMAGE"),
         threshold=threshold,
         gain=reduced.gain,
-        apertures=(aperture,),
+        apertures=apertures,
     )
     return Detections(rows, stars(rows).seeing)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from awe.kernels.zeropoint import Overlap, relative_zeropoints, zeropoint
+from awe.kernels.zeropoint import Overlap, aperture_correction, relative_zeropoints, zeropoint
 
 
 def standards(rng, count, scatter=0.0, error=0.01):
@@ -85,3 +85,41 @@ def test_frames_without_a_link_have_no_zeropoint():
     assert found.linked.tolist() == [True, True, False, False, False]
     assert np.isnan(found.offsets).tolist() == [False, False, True, True, True]
     assert relative_zeropoints([], 2).offsets[0] == 0
+
+
+def sums_in_two_apertures(rng, stars=30, growth=1.25, core_noise=30.0, ring_noise=100.0):
+    core = 10 ** rng.uniform(4, 5.5, stars)
+    whole = growth * core
+    noise = rng.normal(0, core_noise, stars)
+    errors = np.full(stars, core_noise), np.full(stars, np.hypot(core_noise, ring_noise))
+    return core + noise, errors[0], whole + noise + rng.normal(0, ring_noise, stars), errors[1]
+
+
+def test_an_aperture_correction_is_found_with_its_true_error():
+    rng = np.random.default_rng(6)
+
+    found = [aperture_correction(*sums_in_two_apertures(rng)) for _ in range(400)]
+    pulls = np.array([(one.value - 1.25) / one.error for one in found])
+
+    # clipping and the scatter that is looked for in the same few stars make it a little wider
+    assert pulls.mean() == pytest.approx(0, abs=0.2)
+    assert pulls.std() == pytest.approx(1.0, abs=0.15)
+    assert found[0].count > 15
+
+
+def test_a_neighbour_in_the_large_aperture_of_one_star_does_not_shift_the_correction():
+    sums = sums_in_two_apertures(np.random.default_rng(6))
+    spoiled = [values.copy() for values in sums]
+    spoiled[2][np.argmax(sums[2])] *= 1.2
+
+    clean, found = aperture_correction(*sums), aperture_correction(*spoiled)
+
+    assert found.value == pytest.approx(clean.value, abs=4 * clean.error)
+
+
+def test_faint_or_few_stars_give_no_aperture_correction():
+    core, core_error, whole, whole_error = sums_in_two_apertures(np.random.default_rng(6))
+
+    assert aperture_correction(core, core_error, whole, whole / 10).count == 0
+    assert aperture_correction(core[:2], core_error[:2], whole[:2], whole_error[:2]).count == 0
+    assert np.isnan(aperture_correction([], [], [], []).value)
