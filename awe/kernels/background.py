@@ -4,14 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.ndimage import maximum_filter, uniform_filter
+from scipy.ndimage import binary_dilation, maximum_filter, uniform_filter
 
 from awe.kernels.mesh import cell_edges, fill_and_filter, spread_mesh
 
 _MOST_LEVELS = 4096
 _LEAST_FILLED = 0.25
-_SOURCE_GROWTH = 8
-"""Pixels: the wings of stars, far below the noise of a pixel, hold enough light to raise a sky measured among them."""
+_WINGS, _CORES = 8, 3
+"""Pixels masked around a source: the wings of stars, far below the noise of a pixel, raise a sky measured among them;
+but where that leaves less than half of the image (crowded fields, thousands of hot pixels) just the cores."""
+_MOST_MASKED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +56,8 @@ def background_map(
         Odd side of the median filter; 1 = none.
     mask_sources : float, sigma, optional
         Measure twice: pixels whose 3 x 3 mean stands this many of its sigmas above the first background, and 8 pixels
-        around them, are left out of the second. Take 5 or more: at less, peaks of noise go too, and the background
-        comes out too low.
+        around them (3 where that would leave less than half of the image), are left out of the second. Take 5 or more:
+        at less, peaks of noise go too, and the background comes out too low.
 
     Returns
     -------
@@ -104,7 +106,9 @@ def _measure(pixels, excluded, cell, filter_size) -> Background:
 
 def _sources(pixels, found: Background, threshold: float) -> np.ndarray:
     above = uniform_filter(np.nan_to_num(pixels - found.level, nan=0.0, posinf=0.0, neginf=0.0), 3)
-    return maximum_filter(above > threshold * found.rms / 3, 2 * _SOURCE_GROWTH + 1)
+    above = above > threshold * found.rms / 3
+    wide = maximum_filter(above, 2 * _WINGS + 1)
+    return wide if wide.mean() < _MOST_MASKED else binary_dilation(above, iterations=_CORES)
 
 
 @njit(nogil=True, cache=True)
