@@ -38,6 +38,9 @@ class Settings:
     service_addresses: str = _setting(
         "", "where other services are found that run alone, such as `imageview=http://b:8002 cutouts=http://c:8003`"
     )
+    open_reading: bool = _setting(
+        True, "whether all who reach the pages may read everything; false: only what is for the world, or signed in"
+    )
     workers: int = _setting(0, "processes that make products; 0: one for each core")
 
     def __post_init__(self) -> None:
@@ -81,7 +84,14 @@ def _from_file(path: Path, required: bool) -> dict[str, Any]:
         raise BadRequest(f"settings file {path} is not TOML: {error}") from error
 
 
+_TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
 def _converted(name: str, kind: Any, value: Any) -> Any:
+    if kind is bool and str(value).strip().lower() in _TRUTH:
+        return _TRUTH[str(value).strip().lower()]
+    if kind is bool:
+        raise BadRequest(f"setting {name} must be true or false, got {value!r}")
     try:
         return Path(value).expanduser().absolute() if kind is Path else kind(value)
     except (TypeError, ValueError) as error:

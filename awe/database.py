@@ -35,7 +35,7 @@ def database_url(address: str) -> URL:
 
 
 def open_engine(address: str) -> Engine:
-    """Return an engine for the database; SQLite in WAL mode, with foreign keys and patient locks."""
+    """Return an engine for the database; SQLite in WAL mode, foreign keys, patient locks, and LIKE as in PostgreSQL."""
     url = database_url(address)
     if url.drivername != "sqlite":
         return create_engine(url, pool_pre_ping=True)
@@ -43,7 +43,7 @@ def open_engine(address: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "case_sensitive_like = ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     return engine

@@ -36,6 +36,18 @@ class NotAllowed(AweError):
     exit_code = 5
 
 
+class NotSignedIn(NotAllowed):
+    """Only somebody who is known may do this."""
+
+    status = 401
+
+
+class TooManyAttempts(NotAllowed):
+    """So many attempts failed that no more are looked at for a while."""
+
+    status = 429
+
+
 class BadFile(AweError):
     """A file is damaged, or is not what it should be."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy.orm import Session
 
@@ -10,9 +11,11 @@ from awe.config import Settings, load_settings
 from awe.database import open_checked
 from awe.errors import BadRequest, MissingInput, NotFound
 from awe.model import *  # noqa: F403  the classes are what people come for
+from awe.model import judgement
+from awe.model.access import Person
 from awe.model.description import as_text, pages
 from awe.model.filters import parse_filter
-from awe.model.lineage import parameters_of
+from awe.model.lineage import is_external, parameters_of
 from awe.model.persistent import Persistent, persistent_class
 from awe.model.queries import Query, connect_queries
 from awe.processing import plan as planning
@@ -20,7 +23,9 @@ from awe.processing import requests, staleness
 from awe.processing.engine import Outcome, execute
 from awe.processing.orders import Order
 from awe.processing.worker import Result
+from awe.services.image_client import ImageClient, form_of
 from awe.services.lineage_graph import load_graph
+from awe.services.pictures_by_address import Picture, Pictures
 
 _SELECTION = ("object", "filter", "chip", "instrument", "night", "frame", "grid", "source_lists")
 
@@ -31,6 +36,7 @@ class Context:
     def __init__(self) -> None:
         self._settings: Settings | None = None
         self._session: Session | None = None
+        self._images: ImageClient | None = None
 
     @property
     def settings(self) -> Settings:
@@ -45,6 +51,13 @@ class Context:
         if self._session is None:
             self._session = Session(open_checked(self.settings.database), autoflush=False)
         return self._session
+
+    @property
+    def images(self) -> ImageClient:
+        """What gets pictures from the web services; made when it is first needed."""
+        if self._images is None:
+            self._images = ImageClient(self.settings)
+        return self._images
 
     @property
     def user(self) -> str:
@@ -69,6 +82,9 @@ class Context:
         if self._session is not None and self.settings.database != settings.database:
             self._session.close()
             self._session = None
+        if self._images is not None:
+            self._images.close()
+            self._images = None
         self._settings = settings
         connect_queries(lambda: self.session, settings.user, settings.project)
         pages.set(f"http://{settings.host}:{settings.port}")
@@ -111,18 +127,23 @@ def plan(cls: Any, parameters: dict[Any, dict[str, Any]] | None = None, **given:
     Names that select are object, filter, chip, instrument, night, frame, grid, source_lists; all others are process
     parameters of the class. `parameters` are those of classes on the way: `{BiasFrame: {"sigma_clip": 5}}`.
     """
-    cls = _class(cls)
     context.session.expire_all()
+    return _plan(context.session, _class(cls), parameters, given)
+
+
+def _plan(session: Session, cls: Any, parameters: dict[Any, dict[str, Any]] | None, given: dict[str, Any]) -> Any:
     selection = {name: value for name, value in given.items() if name in _SELECTION}
     wish = {name: value for name, value in given.items() if name not in _SELECTION}
     others = {_class(c): parameters_of(_class(c), **values) for c, values in (parameters or {}).items()}
-    wanted = requests.targets(context.session, cls, **selection)
-    return planning.plan(context.session, wanted, others, parameters_of(cls, **wish) if wish else None)
+    wanted = requests.targets(session, cls, **selection)
+    return planning.plan(session, wanted, others, parameters_of(cls, **wish) if wish else None)
 
 
 def make(cls: Any, parameters: dict[Any, dict[str, Any]] | None = None, **given: Any) -> list[Any]:
     """Make what `plan` with the same arguments shows, and return the targets; what fails is told, with its reason."""
-    ahead = plan(cls, parameters, **given)
+    with Session(context.session.get_bind(), autoflush=False) as session:
+        ahead = _plan(session, _class(cls), parameters, given)
+    context.session.rollback()  # no transaction stays open during the run
     there = [target.object_id for target in ahead.up_to_date]
     numbers = [step.number for step in ahead.steps if any(step.product is target for target in ahead.targets)]
     outcome = execute(ahead, context.session.get_bind(), context.settings, _tell)  # type: ignore[arg-type]
@@ -147,6 +168,8 @@ def why(thing: Any) -> str:
     """Return why an object (or the one with this number) is stale, or that it is up to date; and why it was made."""
     found = _object(thing)
     reasons = staleness.why_stale(context.session, found)
+    if is_external(found):
+        return "; ".join(reasons) or staleness.external(found)
     state = f"{found} is stale: {'; '.join(reasons)}" if reasons else f"{found} is up to date"
     return f"{state}. It was made because: {found.job.reason}" if found.job else state
 
@@ -181,19 +204,85 @@ def judge(thing: Any, is_valid: int, reason: str) -> None:
     """Flag an object as invalid (0), valid (1) or proposed (2), with a reason."""
     if is_valid not in (0, 1, 2) or not reason:
         raise BadRequest("judge(object, 0 invalid | 1 valid | 2 proposed, reason)")
-    found = _object(thing)
-    found.is_valid, found.judgement = is_valid, reason
+    judgement.judge(context.session, _object(thing), Person(context.user, context.project), reason, is_valid)
     context.session.commit()
 
 
+def comment(thing: Any, text: str) -> None:
+    """Comment on an object; its page shows who said what, and when."""
+    judgement.judge(context.session, _object(thing), Person(context.user, context.project), text)
+    context.session.commit()
+
+
+def image(thing: Any, format: str = "png", token: str | None = None, **looks: Any) -> Picture:
+    """Return a picture of a frame, given as object, number or file name: `image(12, stretch="asinh", fit=800)`.
+
+    `format` is png, jpg, tif or fits; `looks` are the parameters of the address of the image service, such as
+    cuts, cmap, bin, x, y, width, ra, dec, size. The result shows itself in a notebook, and has array, header (of FITS),
+    timings, log and save(path).
+    """
+    form = form_of(format, ("png", "jpg", "tif", "fits"))
+    return context.images.picture("imageview", f"/imageview/{_name_of(thing)}.{form}", looks, token)
+
+
+def rgb(red: Any, green: Any, blue: Any, format: str = "png", token: str | None = None, **looks: Any) -> Picture:
+    """Return a colour picture of three frames, given as objects or numbers: `rgb(16, 18, 14, stretch=8, q=10)`.
+
+    `format` is png, jpg or tif; `looks` are the parameters of the colour service, such as mode, scale, balance, grid.
+    """
+    form = form_of(format, ("png", "jpg", "tif"))
+    numbers = ",".join(str(_number_of(thing)) for thing in (red, green, blue))
+    return context.images.picture("rgb", f"/rgb/{numbers}.{form}", looks, token)
+
+
+def cutouts(
+    source_list: Any,
+    sids: Any = None,
+    size: Any = None,
+    format: str = "png",
+    method: str | None = None,
+    token: str | None = None,
+    **looks: Any,
+) -> Pictures:
+    """Return cutouts of the sources of a list, or of the members of associates: `cutouts(97, sids="0:9", size="20arcsec")`.
+
+    `sids` (of an associate list `aids`) are numbers or ranges such as 1:6,20; `format` is png, jpg or fits; `method`
+    is where the pixels are cut out: auto, dataserver or imageserver. `looks` are further parameters of the cutout
+    service. The result is a sequence that shows itself in a notebook, with timings, log and save(folder).
+    """
+    form = form_of(format, ("png", "jpg", "fits"))
+    found = _object(source_list)
+    if not isinstance(found, SourceList | AssociateList):
+        raise BadRequest(f"cutouts are made of the sources of a SourceList or AssociateList, not of {found}")
+    kind, numbers = ("sources", "sids") if isinstance(found, SourceList) else ("associates", "aids")
+    given = looks | ({} if sids is None else {numbers: sids}) | {"size": size, "where": method}
+    return context.images.cutouts(kind, found.object_id, form, given, token)
+
+
+def _number_of(thing: Any) -> int:
+    number = thing if isinstance(thing, int) else getattr(thing, "object_id", None)
+    if not isinstance(number, int):
+        raise BadRequest(f"a frame is given as object or number, not as {str(thing)[:60]!r}")
+    return number
+
+
+def _name_of(thing: Any) -> str:
+    """Return what the image service knows a frame by: its number, or the name of its file."""
+    return quote(thing.strip(), safe="") if isinstance(thing, str) else str(_number_of(thing))
+
+
 _FUNCTIONS: tuple[Callable[..., Any], ...] = (
+    comment,
     connect,
+    cutouts,
     find,
     get,
+    image,
     info,
     judge,
     make,
     plan,
+    rgb,
     tree,
     why,
     why_not,

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import numpy as np
 import requests
 from astropy.io.fits import Header
+from urllib3.exceptions import HTTPError
 
 from awe.errors import AweError, BadFile, BadRequest, NotAllowed, NotFound, StoreUnavailable
 from awe.file_cache import FileCache
@@ -94,17 +95,26 @@ class Store:
         return cached
 
     def section(
-        self, filename: str, hdu: int | str | None, x0: int, x1: int, y0: int, y1: int, binning: int = 1
+        self,
+        filename: str,
+        hdu: int | str | None,
+        x0: int,
+        x1: int,
+        y0: int,
+        y1: int,
+        binning: int = 1,
+        local: bool = True,
     ) -> np.ndarray:
         """Return the pixels x0 to x1, y0 to y1 (from 0, half-open): float32, or uint8 if so stored and not binned.
 
-        Cut out, and averaged over binning x binning pixels, by the data server; taken from the cache if it is there.
+        Cut out, and averaged over binning x binning pixels, by the data server; taken from the cache if it is there,
+        unless `local` is false.
         """
-        cached = self.cache.find(filename) if binning == 1 else None
+        cached = self.cache.find(filename) if binning == 1 and local else None
         if cached is not None:
             return cut(cached, hdu, x0, x1, y0, y1)
         query = {"section": f"{x0 + 1}:{x1},{y0 + 1}:{y1}", "bin": str(binning)} | _hdu(hdu)
-        return from_bytes(self._request("GET", filename, query).content, f"section of {filename}")
+        return from_bytes(self._content(filename, query), f"section of {filename}")
 
     def header(self, filename: str, hdu: int | str | None = None) -> Header:
         """Return the header of an HDU (None: the first one with an image) without fetching the file."""
@@ -170,6 +180,18 @@ class Store:
                         )
                 return self.cache.place(filename)
             except _TRANSIENT as error:
+                _pause(attempt, self._unavailable(f"{filename} was cut off", error), error)
+        raise AssertionError("the last attempt raises")
+
+    def _content(self, filename: str, query: Mapping[str, str]) -> bytes:
+        """Return the bytes of an answer, in one piece: to gather them in small ones takes longer than to send them."""
+        for attempt in range(ATTEMPTS):
+            response = self._request("GET", filename, query, stream=True)
+            try:
+                with response:
+                    content: bytes = response.raw.read(decode_content=False)
+                    return content
+            except HTTPError as error:
                 _pause(attempt, self._unavailable(f"{filename} was cut off", error), error)
         raise AssertionError("the last attempt raises")
 

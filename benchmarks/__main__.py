@@ -12,6 +12,7 @@ from benchmarks.measuring import ROOT, Case, Measured, measure
 
 SIDE, QUICK_SIDE = 2048, 1024
 COUNTS, QUICK_COUNTS = (5, 10, 20, 40), (5, 20)
+RAWS, QUICK_RAWS = (100, 1000, 10000), (100, 1000)
 NIGHTS, QUICK_NIGHTS = ("tiny", "small", "demo"), ("tiny", "small")
 
 
@@ -43,11 +44,12 @@ def run(folder: Path, given: argparse.Namespace) -> None:
     pixels = _measured(cases.on_pixels(), scene, 3, rounds)
     many = _measured(cases.many_inputs(QUICK_COUNTS if given.quick else COUNTS), scene, 1, 1)
     system = _measured(cases.on_system(), folder / list(nights)[-1], 3, rounds)
-    show(pixels, many, system, nights)
+    plans = _measured(cases.planning(QUICK_RAWS if given.quick else RAWS), folder, 1, 1)
+    show(pixels, many, plans, system, nights)
     if given.json:
-        given.json.write_text(json.dumps(report.as_json(pixels, many, system, nights), indent=1))
+        given.json.write_text(json.dumps(report.as_json(pixels, many, plans, system, nights), indent=1))
     if given.write_docs:
-        (ROOT / "docs/benchmarks.md").write_text(page.page(pixels, many, system, nights, side, frames))
+        (ROOT / "docs/benchmarks.md").write_text(page.page(pixels, many, plans, system, nights, side, frames))
 
 
 def processed_nights(folder: Path, sizes: tuple[str, ...]) -> dict[str, dict[str, Any]]:
@@ -77,11 +79,11 @@ def _measured(groups: list[list[Case]], folder: Path, repeats: int, rounds: int)
     return found
 
 
-def show(pixels: Any, many: Any, system: Any, nights: dict[str, dict[str, Any]]) -> None:
+def show(pixels: Any, many: Any, plans: Any, system: Any, nights: dict[str, dict[str, Any]]) -> None:
     """Print all tables."""
     print(report.machine())
     print("ratio: time of the peer over that of awe\n")
-    print(report.table(report.rows([*pixels, *many, *system])))
+    print(report.table(report.rows([*pixels, *many, *plans, *system])))
     print()
     print(report.table(report.growth_rows(nights), report.GROWTH))
     largest = list(nights)[-1]

@@ -67,6 +67,15 @@ def many_inputs(counts: tuple[int, ...]) -> list[list[Case]]:
     return [[_awe(f"coadd of {n} files, clipped", "kernels:coadd_many", count=n, method="clipped")] for n in counts]
 
 
+def planning(counts: tuple[int, ...]) -> list[list[Case]]:
+    """Return plans for more and more raw frames, to see how time and memory grow."""
+    return [
+        [_awe(f"plan a coadd of {n} {state} frames", f"planning:plan_{state}", count=n)]
+        for state in ("unreduced", "reduced")
+        for n in counts
+    ]
+
+
 def on_system() -> list[list[Case]]:
     """Return the groups that need a processed night: database, files, pages."""
     rows = [

@@ -29,12 +29,18 @@ From raw files to source lists, with an empty database, in one call: ingest, pla
 
 Small nights pay for starting processes and loading kernels, some seconds."""
 
+_PLANS = """## Plans
+
+An archive of rows alone, on SQLite: exposures of one field with one filter, in 4 nights with 2 chips. *Unreduced*: nothing is made of them yet. *Reduced*: all is there, up to and with the coadd, and found to be up to date. The number of statements does not grow with that of the frames, but for one more for each 5,000."""
+
 _SYSTEM = """## Database, files, pages
 
 Putting a file also keeps a copy in the local cache. The section is cut by the server, from a file that the client has not cached. The peers do less: a local copy is not sent by HTTP, a local file has no server before it, the plain file server does nothing else, and Pillow's picture comes from a local file whose name is known."""
 
 
-def page(pixels: Any, many: Any, system: Any, nights: dict[str, dict[str, Any]], side: int, frames: int) -> str:
+def page(
+    pixels: Any, many: Any, plans: Any, system: Any, nights: dict[str, dict[str, Any]], side: int, frames: int
+) -> str:
     """Return the page with all figures, the poor ones too."""
     largest = list(nights)[-1]
     parts = [
@@ -44,6 +50,8 @@ def page(pixels: Any, many: Any, system: Any, nights: dict[str, dict[str, Any]],
         markdown(rows(pixels)),
         _MANY,
         markdown(rows(many)),
+        _PLANS,
+        markdown(rows(plans)),
         _NIGHTS,
         markdown(growth_rows(nights), GROWTH),
         f"The steps of the night *{largest}*. Seconds are the sum over all products, of all processes together.",

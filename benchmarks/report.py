@@ -102,8 +102,8 @@ def machine() -> str:
     return f"{when}; {system}; awe {__version__}, Python {platform.python_version()}, {versions}"
 
 
-def as_json(pixels: Any, many: Any, system: Any, nights: Any) -> dict[str, Any]:
+def as_json(pixels: Any, many: Any, plans: Any, system: Any, nights: Any) -> dict[str, Any]:
     """Return all figures as JSON can hold them."""
-    groups = {"kernels": pixels, "many inputs": many, "system": system}
+    groups = {"kernels": pixels, "many inputs": many, "plans": plans, "system": system}
     listed = {name: [asdict(m) for group in groups_ for m in group] for name, groups_ in groups.items()}
     return {"machine": machine(), "nights": nights, **listed}

@@ -142,7 +142,7 @@ def picture_awe(folder: Path, warm: bool) -> Work:
     with Session(engine) as session:
         coadd = session.scalars(select(Coadd).order_by(Coadd.object_id)).unique().first()
         assert coadd is not None
-        address, pixels = f"/picture/{coadd.object_id}.png?width={WIDTH}", coadd.naxis1 * coadd.naxis2
+        address, pixels = f"/imageview/{coadd.object_id}.png?fit={WIDTH}", coadd.naxis1 * coadd.naxis2
     client = create_app(settings, engine, open_store(settings)).test_client()
     levels = count(int.from_bytes(os.urandom(3), "big"))
 

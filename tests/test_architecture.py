@@ -1,6 +1,8 @@
 """The parts know only what lies below them, and each module can be read in one sitting."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,14 +13,10 @@ MODULES = sorted(path.relative_to(ROOT) for folder in ("awe", "dataservers") for
 FLOOR = {"errors"}
 MODEL_USES = {
     "config",
-    "kernels.combine",
-    "kernels.overscan",
-    "kernels.coadd",
-    "kernels.resample",
-    "kernels.association",
+    "kernels.choices",
     "kernels.wcs",
 }
-"""Choices that users make are enumerations of the kernels; places on the sky need a projection."""
+"""Choices that users make are enumerations beside the kernels; places on the sky need a projection."""
 MAY_USE = {
     "kernels": set(),
     "model": FLOOR | MODEL_USES,
@@ -76,6 +74,17 @@ def part(module: Path) -> str:
 
 def functions(inside: ast.AST) -> list[ast.FunctionDef]:
     return [node for node in ast.walk(inside) if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize(
+    "module", ["awe.model", "awe.cli", "awe.cli.find", "awe.cli.objects", "awe.cli.lineage", "awe.cli.targets"]
+)
+def test_what_only_looks_starts_without_the_compiler(module):
+    """Numba and its like cost seconds, which only those who make something need to pay."""
+    asked = f"import sys, {module}; print(*sorted({{'numba', 'scipy', 'sep'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []
 
 
 def test_there_are_modules_to_look_at():

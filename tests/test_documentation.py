@@ -28,7 +28,7 @@ from awe.model.reference_pages import PAGES
 from awe.processing import products, provenance
 from awe.processing.ingest import Ingester
 from awe.services.app import create_app
-from awe.services.picture_request import PARAMETERS
+from awe.services.image_request import PICTURE_PARAMETERS
 from awe.simulation import PRESETS, simulate_night
 from awe.store import Store
 
@@ -92,7 +92,7 @@ def test_every_address_of_the_pages_is_documented(tmp_path: Path) -> None:
     page = (ROOT / "docs/reference/pages.md").read_text()
     rules = {re.sub(r"<\w+:", "<", rule.rule) for rule in app.url_map.iter_rules()}
     assert sorted(rule for rule in rules if f"`{rule}`" not in page) == []
-    assert [name for name in PARAMETERS if f"`{name}`" not in page] == []
+    assert [p.name for p in PICTURE_PARAMETERS if f"`{p.name}`" not in page] == []
 
 
 def test_every_keyword_of_products_is_documented() -> None:

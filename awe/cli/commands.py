@@ -32,7 +32,7 @@ COMMANDS: dict[str, Entry] = {
     "make": Entry("Make", "targets", "Make a target and all that it needs."),
     "why": Entry("Make", "reasons", "Say why an object was made, and whether it is up to date."),
     "why-not": Entry("Make", "reasons", "Say why a calibration is not used for a frame."),
-    "judge": Entry("Make", "objects", "Flag objects as valid, invalid or proposed, with a reason."),
+    "judge": Entry("Make", "objects", "Judge objects and comment on them: valid, invalid, proposed, quality flags."),
     "find": Entry("Look", "find", "List the objects of a class that fulfil a condition."),
     "info": Entry("Look", "objects", "Show all about an object: values with units, parameters, inputs, history."),
     "tree": Entry("Look", "lineage", "Show what an object was made from, or what was made from it."),
@@ -45,6 +45,7 @@ COMMANDS: dict[str, Entry] = {
         "Serve", "prompt", "Start Python with all classes in reach, and plan, make, find, why, info, tree."
     ),
     "bench": Entry("Serve", "setup", "Measure the speed of the kernels and the pipeline."),
+    "token": Entry("Serve", "tokens", "Issue, list and revoke the tokens by which people sign in at the pages."),
     "completion": Entry("Serve", "setup", "Print the script that completes awe commands in a shell."),
 }
 

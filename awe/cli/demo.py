@@ -182,9 +182,9 @@ def _make(state: Demo) -> Outcome:
         place.say(f"plan: {plural(len(plan.steps), 'step')}")
         for sentence in plan.impossible:
             place.say(f"can't be made: {sentence}")
-        progress = Progress(quiet=place.quiet)
-        with gracefully(engine, progress):
-            outcome = execute(plan, engine, state.settings, progress)
+    progress = Progress(quiet=place.quiet)
+    with gracefully(engine, progress):
+        outcome = execute(plan, engine, state.settings, progress)
     _note_classes(state, outcome, before)
     return outcome
 

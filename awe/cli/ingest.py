@@ -4,15 +4,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
+from awe.cli.external import asking, external_options, stated_by
 from awe.cli.failures import REFUSED
 from awe.cli.printing import plural, print_json
 from awe.cli.workplace import Workplace, works
 from awe.errors import NotFound
 from awe.instruments import load_definitions
 from awe.model.ingested import Verdict
+from awe.processing.external import Ask, ExternalIngester
+from awe.processing.external_facts import Stated
 from awe.processing.ingest import Ingester, Report, find_files
 
 
@@ -20,21 +24,29 @@ from awe.processing.ingest import Ingester, Report, find_files
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-n", "--dry-run", is_flag=True, help="read and judge the files, store nothing")
 @click.option("--json", "as_json", is_flag=True, help="verdicts as JSON")
+@external_options
 @works
-def ingest(place: Workplace, files: tuple[Path, ...], dry_run: bool, as_json: bool) -> int:
-    """Take in raw frames; each file gets a verdict with a reason.
+def ingest(place: Workplace, files: tuple[Path, ...], dry_run: bool, as_json: bool, **external: Any) -> int:
+    """Take in raw frames, or with --as calibrated frames made elsewhere; each file gets a verdict with a reason.
 
     FILES are FITS files (also .fz and .gz), or folders with such files. A file that is refused does not stop the
     others; nothing of it is stored. The exit code is 10 if any was refused.
 
+    Frames made elsewhere become objects without inputs, marked external. What their header does not tell (unit,
+    zeropoint, filter, instrument, date) is said by options, or asked for on a terminal. Pixels stay as they are.
+
     \b
     Example: awe ingest /data/2026-02-14 extra.fits.fz
              awe ingest --dry-run --json /data/2026-02-14
+             awe ingest --as Coadd --unit adu --weight '{stem}.weight.fits' stack_g.fits stack_r.fits
     """
+    stated, place = stated_by(place, external)
     found = find_files(files)
     if not found:
         raise NotFound(f"no FITS file in {', '.join(map(str, files))}")
-    with ingester(place, dry_run) as worker:
+    asks = None if as_json else asking()
+    opened = ingester(place, dry_run) if stated is None else external_ingester(place, dry_run, stated, len(found), asks)
+    with opened as worker:
         reports = list(_shown(worker.ingest(found), found, quiet=as_json or place.quiet))
     counts = Counter(report.verdict for report in reports)
     if as_json:
@@ -55,6 +67,16 @@ def ingester(place: Workplace, dry_run: bool = False) -> Iterator[Ingester]:
     engine = place.engine  # a missing database is to be told before a data server starts
     with place.connected() as (settings, store):
         yield Ingester(engine, store, settings, definitions)
+
+
+@contextmanager
+def external_ingester(
+    place: Workplace, dry_run: bool, stated: Stated, count: int, ask: Ask | None
+) -> Iterator[ExternalIngester]:
+    """Yield what ingests frames made elsewhere."""
+    with ingester(place, dry_run) as plain:
+        given = plain.engine, plain.store, plain.settings, plain.definitions, plain.dry_run
+        yield ExternalIngester(*given, stated=stated, ask=ask, count=count)
 
 
 def _shown(reports: Iterator[Report], paths: Sequence[Path], quiet: bool) -> Iterator[Report]:

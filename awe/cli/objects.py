@@ -1,5 +1,7 @@
 """`awe info` and `awe judge`: single objects."""
 
+from typing import Any
+
 import click
 from sqlalchemy.orm import Session
 
@@ -7,7 +9,10 @@ from awe.cli.printing import plural, print_json
 from awe.cli.workplace import Workplace, object_with, works
 from awe.database import short_transaction
 from awe.errors import BadRequest
+from awe.model.access import Person
 from awe.model.description import as_dict, as_text
+from awe.model.judgement import flags_named
+from awe.model.judgement import judge as record
 from awe.model.lineage import descendants
 from awe.model.persistent import Persistent, Validity
 
@@ -36,29 +41,41 @@ def info(place: Workplace, numbers: tuple[int, ...], as_json: bool) -> None:
 @click.option("--valid", metavar="REASON", help="it is good")
 @click.option("--invalid", metavar="REASON", help="it must not be used: what was made from it becomes stale")
 @click.option("--propose", metavar="REASON", help="it is proposed for promotion")
+@click.option("--comment", metavar="TEXT", help="what else there is to say, or the reason for --flags")
+@click.option("--flags", metavar="NAMES", help="its quality flags from now on, such as few_inputs,no_sources or none")
 @works
-def judge(
-    place: Workplace, numbers: tuple[int, ...], valid: str | None, invalid: str | None, propose: str | None
-) -> None:
-    """Flag objects as valid, invalid or proposed, with a reason.
+def judge(place: Workplace, numbers: tuple[int, ...], flags: str | None, comment: str | None, **given: str) -> None:
+    """Judge objects and comment on them: valid, invalid or proposed, and quality flags, with a reason.
+
+    It is kept who said what, and shown on the page of the object. Only the creator of an object and members of its
+    project may judge it; anybody may comment.
 
     \b
     Example: awe judge 812 813 --invalid "satellite"
+             awe judge 812 --flags noise_out_of_range --comment "stripes"
     """
-    given = [(v, r) for v, r in zip(Validity, (invalid, valid, propose), strict=True) if r is not None]
-    if len(given) != 1 or not given[0][1].strip():
-        raise BadRequest('give one of --valid, --invalid, --propose with a reason, such as --invalid "satellite"')
-    validity, reason = given[0]
+    validities = dict(zip(("invalid", "valid", "propose"), Validity, strict=True))
+    reasons = [(validities[name], reason) for name, reason in given.items() if reason is not None]
+    texts = [text for text in (*(reason for _, reason in reasons), comment) if text is not None]
+    if len(reasons) > 1 or len(texts) != 1 or not texts[0].strip():
+        raise BadRequest(
+            'give one of --valid, --invalid, --propose with a reason, such as --invalid "satellite", or a --comment'
+        )
+    validity = reasons[0][0] if reasons else None
+    wanted = None if flags is None else flags_named([] if flags.lower() == "none" else flags.split(","))
+    who = Person(place.settings.user, place.settings.project)
     with short_transaction(place.engine) as session:
         for number in dict.fromkeys(numbers):
-            click.echo(_judged(session, number, validity, reason))
+            click.echo(_judged(session, object_with(session, number), who, texts[0], validity, wanted))
 
 
-def _judged(session: Session, number: int, validity: Validity, reason: str) -> str:
-    found = object_with(session, number)
+def _judged(session: Session, found: Any, who: Person, text: str, validity: Validity | None, flags: int | None) -> str:
     before = Validity(found.is_valid)
-    found.is_valid, found.judgement = int(validity), reason
-    count = len(descendants(session, Persistent, [number]))
+    said = record(session, found, who, text, None if validity is None else int(validity), flags)
+    changes = [f"flags {entry.change}" for entry in said if entry.subject == "quality_flags"]
+    if validity is None:
+        return f"{found}: {', '.join(changes) or 'comment'} ({text})"
+    count = len(descendants(session, Persistent, [found.object_id]))
     used = f"; {plural(count, 'product')} made from it" if count else ""
     change = validity.name.lower() if before is validity else f"{before.name.lower()} -> {validity.name.lower()}"
-    return f"{found}: {change} ({reason}){used}"
+    return f"{found}: {', '.join([change, *changes])} ({text}){used}"

@@ -10,11 +10,14 @@ from awe.cli.progress import not_started
 from awe.processing.engine import Outcome
 from awe.processing.orders import Order
 from awe.processing.plan import Plan, Step
+from awe.processing.sentences import NONE
 from awe.processing.worker import Result
 
 LONGEST = 60
 """Plans with more steps are shown by class, unless every step is asked for."""
 _SHOWN = 10
+_FIRST = re.compile(rf"^({NONE}\w+) .*")
+"""A reason that tells products of one class apart."""
 _ROLES = re.compile(r"^((?!parameters: )\w+: )+")
 
 
@@ -81,7 +84,7 @@ def _by_class(steps: list[Step]) -> str:
     rows = []
     for name in names:
         members = [s for s in steps if type(s.product).__name__ == name]
-        reasons = Counter(brief(s.reasons) for s in members).most_common(2)
+        reasons = Counter(_FIRST.sub(r"\1", brief(s.reasons)) for s in members).most_common(2)
         said = ", ".join(f"{reason} ({count})" for reason, count in reasons)
         rows.append((name, len(members), f"{sum(s.pixels for s in members) / 1e6:.1f}", said))
     return table(("makes", "number", "Mpixel", "because"), rows) + "\n(--every-step lists each)"

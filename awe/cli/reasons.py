@@ -9,13 +9,11 @@ from awe.cli.plan_printing import root
 from awe.cli.printing import plural, print_json
 from awe.cli.workplace import Workplace, object_with, works
 from awe.model.description import plain
-from awe.model.lineage import Wanted, inputs
+from awe.model.lineage import Wanted, inputs, is_external
 from awe.processing import staleness
 from awe.processing.choosing import key_of
 from awe.processing.plan import plan as plan_of
-
-_FOLLOWS = ("is made anew", "there is none")
-"""How reasons end that only follow from others."""
+from awe.processing.sentences import only_follows
 
 
 @click.command()
@@ -42,6 +40,8 @@ def why(place: Workplace, number: int, as_json: bool) -> None:
 
 
 def _state(found: Any, reasons: list[str]) -> list[str]:
+    if is_external(found):
+        return reasons or [staleness.external(found)]
     if not reasons:
         return [f"{found} is {'up to date' if inputs(type(found)) else 'valid'}"]
     if not inputs(type(found)):
@@ -51,10 +51,10 @@ def _state(found: Any, reasons: list[str]) -> list[str]:
 
 def _roots(session: Session, found: Any, reasons: list[str]) -> list[str]:
     """Return what stands at the beginning of the reasons, and how much would be made again."""
-    if not reasons or not inputs(type(found)):
+    if not reasons or is_external(found) or not inputs(type(found)):
         return []
     again = plan_of(session, [Wanted(type(found), key_of(found))], wish=getattr(found, "parameters", None))
-    causes = [root(r) for step in again.steps for r in step.reasons if not r.endswith(_FOLLOWS)]
+    causes = [root(r) for step in again.steps for r in step.reasons if not only_follows(root(r))]
     new = [cause for cause in dict.fromkeys(causes) if cause not in map(root, reasons)]
     steps = [f"  to make it again takes {plural(len(again.steps), 'step')}"] if again.steps else []
     return [*(f"  the cause: {cause}" for cause in new[:5]), *steps]
@@ -63,8 +63,9 @@ def _roots(session: Session, found: Any, reasons: list[str]) -> list[str]:
 def _origin(found: Any) -> list[str]:
     when = f"{plain(found.creation_date)[:19]} by {found.creator}, project {found.project}"
     if found.job is None:
-        name = getattr(found, "original_name", None)
-        return [f"it was taken in {when}{f', from {name}' if name else ''}"]
+        name = getattr(found, "original_name", None) or getattr(found, "origin", None)
+        remark = [f"  remark: {found.remark}"] if found.remark else []
+        return [f"it was taken in {when}{f', from {name}' if name else ''}", *remark]
     said = [f"it was made {when}, by {found.process} (job {found.job.job_id})", f"  because: {found.job.reason}"]
     return [*said, f"  remark: {found.remark}"] if found.remark else said
 

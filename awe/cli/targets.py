@@ -150,9 +150,9 @@ def _make(place: Workplace, cls: Any, given: dict[str, Any]) -> int:
     with place.session() as session:
         plan = planned(session, cls, given)
         there = [(t.object_id, str(t)) for t in plan.up_to_date]
-        progress = Progress(quiet=place.quiet or given["as_json"])
-        with gracefully(place.engine, progress):
-            outcome = execute(plan, place.engine, place.settings, progress)
+    progress = Progress(quiet=place.quiet or given["as_json"])
+    with gracefully(place.engine, progress):  # the session has ended: no transaction stays open during the run
+        outcome = execute(plan, place.engine, place.settings, progress)
     seconds = time.monotonic() - start
     if given["as_json"]:
         print_json(plan_printing.outcome_json(cls, plan.impossible, there, outcome, seconds))

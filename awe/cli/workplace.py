@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from sqlalchemy import Engine
@@ -15,9 +15,9 @@ from awe.database import open_checked
 from awe.errors import NotFound
 from awe.model.persistent import Persistent, persistent_class
 from awe.model.queries import connect_queries
-from awe.processing.engine import data_server
-from awe.processing.worker import open_store
-from awe.store import Store
+
+if TYPE_CHECKING:
+    from awe.store import Store
 
 
 @dataclass
@@ -40,8 +40,11 @@ class Workplace:
             yield session
 
     @contextmanager
-    def connected(self) -> Iterator[tuple[Settings, Store]]:
+    def connected(self) -> Iterator[tuple[Settings, "Store"]]:
         """Yield settings with the address of a data server that runs, and its store."""
+        from awe.processing.engine import data_server  # what only looks into the database starts without files
+        from awe.processing.worker import open_store
+
         self.settings.home.mkdir(parents=True, exist_ok=True)
         with data_server(self.settings) as settings:
             yield settings, open_store(settings)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,21 +10,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from awe.kernels.choices import Association
 from awe.kernels.matching import match_sky
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
-
-
-class Association(StrEnum):
-    """How sources are joined."""
-
-    CHAIN = "chain"
-    """Friends of friends: all sources linked by steps shorter than the radius, of any list."""
-    MASTER = "master"
-    """Sources of the first list, each with its mutual nearest of every other list; others stay alone."""
-    MATCHED = "matched"
-    """List by list: each is matched to the mean positions of the associates of the lists before it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,6 +45,44 @@ def bin_mean(image: np.ndarray, factor: int, weight: np.ndarray | None = None) -
     return binned
 
 
+def halve(image: np.ndarray, last_row: float = 1.0, last_column: float = 1.0) -> np.ndarray:
+    """Return the mean of each block of 2 x 2 pixels of an image that was binned before.
+
+    Parameters
+    ----------
+    image : float32 array [y, x], any unit; NaN pixels are left out.
+    last_row, last_column : part of a whole block that the last row and column stand for, 0 to 1: they count less.
+
+    Returns
+    -------
+    float32 array [ceil(ny / 2), ceil(nx / 2)]; NaN where a block has no good pixel.
+
+    >>> halve(np.array([[1.0, 2.0, 5.0]], dtype=np.float32))
+    array([[1.5, 5. ]], dtype=float32)
+    """
+    if image.ndim != 2 or image.dtype != np.float32:
+        raise ValueError(f"an image to halve is a float32 array of two dimensions, not {image.dtype} {image.shape}")
+    halved = np.empty((-(-image.shape[0] // 2), -(-image.shape[1] // 2)), dtype=np.float32)
+    _halve(np.ascontiguousarray(image), float(last_row), float(last_column), halved)
+    return halved
+
+
+@njit(nogil=True, cache=True)
+def _halve(image, last_row, last_column, halved):
+    ny, nx = image.shape
+    for row in range(halved.shape[0]):
+        for column in range(halved.shape[1]):
+            total, weight = 0.0, 0.0
+            for y in range(2 * row, min(ny, 2 * row + 2)):
+                for x in range(2 * column, min(nx, 2 * column + 2)):
+                    value = image[y, x]
+                    if np.isfinite(value):
+                        share = (last_row if y == ny - 1 else 1.0) * (last_column if x == nx - 1 else 1.0)
+                        total += share * value
+                        weight += share
+            halved[row, column] = total / weight if weight > 0 else np.nan
+
+
 @njit(nogil=True, cache=True)
 def _bin_rows(image, weight, factor, binned):
     ny, nx = image.shape

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from awe.kernels.choices import Method
 from awe.kernels.flags import PixelFlag
 from awe.kernels.order_statistics import gap_factors, median_inefficiency
 from awe.kernels.sections import Section
@@ -17,15 +17,6 @@ from awe.kernels.stacking import METHOD_NUMBERS, stack_rows
 
 INPUT_BYTES, OUTPUT_BYTES = 9, 11
 """Of each pixel that is held: image, weight, flags; and the count in the output."""
-
-
-class Method(StrEnum):
-    """How the values of an output pixel become one."""
-
-    WEIGHTED = "weighted"
-    AVERAGE = "average"
-    MEDIAN = "median"
-    CLIPPED = "clipped"
 
 
 class Input(Protocol):

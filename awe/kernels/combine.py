@@ -2,25 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from scipy.special import gammaincinv
 
 from awe.kernels import stack as loops
+from awe.kernels.choices import Combine
 from awe.kernels.noise import DetectorNoise
 from awe.kernels.statistics import MAD_TO_SIGMA, truncation_factor
 
 ReadRows = Callable[[int, int, int], np.ndarray]
-
-
-class Combine(StrEnum):
-    """How images are combined, per pixel."""
-
-    MEAN = "mean"
-    MEDIAN = "median"
-    CLIPPED = "clipped"
-    WEIGHTED = "weighted"
 
 
 @dataclass(frozen=True, eq=False)

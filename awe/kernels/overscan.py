@@ -1,23 +1,15 @@
 """Overscan: the bias level read with each frame, and its removal."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 import numpy as np
 
+from awe.kernels.choices import Overscan
 from awe.kernels.sections import Section
 from awe.kernels.statistics import clipped_statistics, robust_sigma
 
 ADDED_NOISE = 0.04
 """Noise of a per-row level that is accepted by default, in units of the read noise."""
-
-
-class Overscan(StrEnum):
-    """How the bias level follows from the overscan."""
-
-    NONE = "none"
-    CONSTANT = "constant"
-    PER_ROW = "per_row"
 
 
 def overscan_level(

@@ -8,10 +8,11 @@ from isal import isal_zlib
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPE = {1: 0, 3: 2, 4: 6}
+_PALETTE = 3
 _FILTER_UP = 2
 
 
-def encode_png(picture: np.ndarray, level: int = 1) -> bytes:
+def encode_png(picture: np.ndarray, level: int = 1, palette: np.ndarray | None = None) -> bytes:
     """Return a picture as the bytes of a PNG file.
 
     Parameters
@@ -19,22 +20,29 @@ def encode_png(picture: np.ndarray, level: int = 1) -> bytes:
     picture : uint8 array [y, x] (gray), [y, x, 3] (RGB) or [y, x, 4] (RGB and opacity). Row 0 is the top of the
         picture, so an image with y upwards is handed in as `image[::-1]`.
     level : 0 (fast) to 3 (small) of ISA-L; 1 makes 4 Mpixel of gray in about 10 ms.
+    palette : uint8 array [256, 3], red, green and blue of each level of a gray picture, which costs no more than gray.
 
     Raises
     ------
-    ValueError : an array of another type or shape, or without pixels.
+    ValueError : an array of another type or shape, or without pixels; a palette for a picture that has colours.
     """
     rows, channels = _rows_of_bytes(picture)
+    if palette is not None and (channels != 1 or palette.shape != (256, 3) or palette.dtype != np.uint8):
+        raise ValueError(
+            f"a palette is an array uint8 [256, 3] for a gray picture, not {palette.dtype} {palette.shape}"
+        )
+    colour_type = _COLOUR_TYPE[channels] if palette is None else _PALETTE
     ny, nx = picture.shape[:2]
     filtered = np.empty((ny, rows.shape[1] + 1), dtype=np.uint8)
     filtered[:, 0] = _FILTER_UP
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    header = struct.pack(">IIBBBBB", nx, ny, 8, _COLOUR_TYPE[channels], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", nx, ny, 8, colour_type, 0, 0, 0)
     return b"".join(
         (
             _SIGNATURE,
             _chunk(b"IHDR", header),
+            b"" if palette is None else _chunk(b"PLTE", palette.tobytes()),
             _chunk(b"IDAT", isal_zlib.compress(filtered, level)),
             _chunk(b"IEND", b""),
         )

@@ -1,13 +1,13 @@
 """Images brought onto another grid: flux kept, variances and flags carried along."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from awe.kernels.choices import Kernel
 from awe.kernels.flags import PixelFlag
 from awe.kernels.interpolation import PAD, fill_bad_pixels, sample_rows
 from awe.kernels.pixel_mesh import PixelMesh, overlap_region, pixel_mesh
@@ -22,26 +22,6 @@ SIGNIFICANT = 0.03
 
 BAND_ROWS = 256
 _PHASES = 8192
-
-
-class Kernel(StrEnum):
-    """How an image is interpolated between its pixels."""
-
-    NEAREST = "nearest"
-    BILINEAR = "bilinear"
-    LANCZOS2 = "lanczos2"
-    LANCZOS3 = "lanczos3"
-    LANCZOS4 = "lanczos4"
-
-    @property
-    def taps(self) -> int:
-        """Number of rows, and of columns, of input pixels that make an output pixel."""
-        return {"nearest": 2, "bilinear": 2, "lanczos2": 4, "lanczos3": 6, "lanczos4": 8}[self.value]
-
-    @property
-    def origin(self) -> float:
-        """Where the phases 0 to 1 begin, relative to the centre of a pixel."""
-        return -0.5 if self is Kernel.NEAREST else 0.0
 
 
 @dataclass(frozen=True)

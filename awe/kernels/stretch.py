@@ -117,20 +117,63 @@ def apply_stretch(
 def _slope_of_ranks(values: np.ndarray, threshold: float, iterations: int) -> float | None:
     """Fit value against rank; None if the rejection leaves less than half of the values (or five)."""
     least = max(5, values.size // 2)
-    rank = np.arange(values.size, dtype=np.float64)
-    good = np.ones(values.size, dtype=bool)
-    slope, count = None, values.size + 1
+    slope, left = _fitted_slope(values, threshold, iterations, least, max(1, int(values.size * 0.01)))
+    return float(slope) if np.isfinite(slope) and left >= least else None
+
+
+@njit(nogil=True, cache=True)
+def _fitted_slope(values, threshold, iterations, least, grow):
+    size = values.size
+    bad, grown = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+    slope, left, before = np.nan, size, size + 1
     for _ in range(iterations):
-        if good.sum() >= count or good.sum() < least:
+        if left >= before or left < least:
             break
-        count = int(good.sum())
-        slope, intercept = np.polyfit(rank[good], values[good], 1)
-        residual = values - (slope * rank + intercept)
-        far = np.abs(residual) > threshold * residual[good].std()
+        before = left
+        slope, intercept = _line(values, grown, left)
+        spread = 0.0
+        for i in range(size):
+            if not grown[i]:
+                spread += (values[i] - slope * i - intercept) ** 2
+        limit = threshold * np.sqrt(spread / left)
+        for i in range(size):
+            bad[i] = grown[i] or abs(values[i] - slope * i - intercept) > limit
         # a rejected value takes its neighbours in rank along, as in IRAF, so that the wings go as a whole
-        grow = max(1, int(values.size * 0.01))
-        good = ~np.convolve(far | ~good, np.ones(grow), mode="same").astype(bool)
-    return float(slope) if slope is not None and good.sum() >= least else None
+        left = size - _grow(bad, grow, grown)
+    return slope, left
+
+
+@njit(nogil=True, cache=True)
+def _line(values, bad, left):
+    rank = value = 0.0
+    for i in range(values.size):
+        if not bad[i]:
+            rank += i
+            value += values[i]
+    rank, value = rank / left, value / left
+    square = product = 0.0
+    for i in range(values.size):
+        if not bad[i]:
+            square += (i - rank) ** 2
+            product += (i - rank) * (values[i] - value)
+    slope = product / square if square > 0 else 0.0
+    return slope, value - slope * rank
+
+
+@njit(nogil=True, cache=True)
+def _grow(bad, width, grown):
+    """Mark what lies in a window of `width` around a bad value; return how many."""
+    size, after, marked, inside = bad.size, (width - 1) // 2, 0, 0
+    for i in range(min(after, size)):
+        inside += bad[i]
+    for i in range(size):
+        if i + after < size:
+            inside += bad[i + after]
+        if i + after - width >= 0:
+            inside -= bad[i + after - width]
+        grown[i] = inside > 0
+        marked += inside > 0
+    return marked
 
 
 def _sample(image: np.ndarray, samples: int) -> np.ndarray:

@@ -24,11 +24,14 @@ from awe.model.photometric import PhotometricParameters
 from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.catalogue import AssociateList, SourceList
 from awe.model.ingested import Ingested
-from awe.model.rendering import Rendering
+from awe.model.rendering import PositionList, Rendering
+from awe.model.access import AccessToken, SignedIn
+from awe.model.judgement import Judgement
 
 configure_mappers()  # from here on, comparing an attribute gives a query
 
 __all__ = [
+    "AccessToken",
     "AssociateList",
     "AstrometricParameters",
     "BackgroundFrame",
@@ -47,11 +50,13 @@ __all__ = [
     "Ingested",
     "Instrument",
     "Job",
+    "Judgement",
     "MasterFlatFrame",
     "Observation",
     "ObservingBlock",
     "Persistent",
     "PhotometricParameters",
+    "PositionList",
     "Process",
     "QualityFlag",
     "RawBiasFrame",
@@ -67,6 +72,7 @@ __all__ = [
     "RegriddedFrame",
     "Rendering",
     "SaturatedPixelMap",
+    "SignedIn",
     "SourceList",
     "Telescope",
     "TwilightFlatFrame",

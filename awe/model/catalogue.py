@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import REAL, BigInteger, Column, Double, ForeignKey, Index, Integer, Table
 from sqlalchemy.orm import Mapped
 
-from awe.kernels.association import Association
+from awe.kernels.choices import Association
 from awe.model.astrometric import AstrometricParameters
 from awe.model.frame import Frame
 from awe.model.lineage import described, measured, parameter, uses

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Mapped
 
-from awe.kernels.coadd import Method
-from awe.kernels.resample import Kernel
+from awe.kernels.choices import Kernel, Method
 from awe.model.astrometric import AstrometricParameters
 from awe.model.frame import Frame
 from awe.model.lineage import links, measured, parameter, uses
@@ -28,6 +27,7 @@ class RegriddedFrame(Frame):
     """A reduced frame on the pixels of a grid target, without its background; with weight and flags."""
 
     LIKE = "reduced"
+    MAY_BE_EXTERNAL = True
     __key__ = ("reduced", "grid_target")
 
     reduced: Mapped[ReducedFrame] = uses("the frame that is regridded")
@@ -59,6 +59,7 @@ class Coadd(Frame):
     """The sum of regridded frames, with weight and flags."""
 
     __key__ = ("grid_target", "filter")
+    MAY_BE_EXTERNAL = True
     TOLERATES = ("regridded_frames",)
 
     grid_target: Mapped[GridTarget] = links("the grid")

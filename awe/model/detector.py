@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Mapped
 
-from awe.kernels.combine import Combine
-from awe.kernels.overscan import Overscan
+from awe.kernels.choices import Combine, Overscan
 from awe.model.frame import Calibration, Frame
 from awe.model.instrument import Chip
 from awe.model.lineage import links, measured, parameter, uses

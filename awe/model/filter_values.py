@@ -1,10 +1,13 @@
 """Values in a filter text, as the column they are compared with holds them."""
 
 import enum
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, Boolean, Date, DateTime, Enum, Float, Integer, Numeric
+
+from awe.model.angles import parse_dec, parse_ra
 
 _KINDS: tuple[tuple[type, str], ...] = (
     (JSON, "structure"),
@@ -16,6 +19,10 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (Float, "number"),
     (Numeric, "number"),
 )
+
+
+_ANGLES: dict[str, Callable[[str], float]] = {"pos.eq.ra": parse_ra, "pos.eq.dec": parse_dec}
+"""What reads the text that a coordinate is compared with, by the first word of its UCD."""
 
 
 def kind_of(column: Any) -> str:
@@ -33,11 +40,17 @@ def converted(column: Any, value: Any) -> Any:
         return _moment(column.key, kind, value)
     if kind == "structure":
         raise ValueError(f"{column.key} is a structure and can't be compared")
+    if kind == "number" and isinstance(value, str) and (parse := _ANGLES.get(_ucd(column))):
+        return parse(value)
     wanted: dict[str, tuple[type, ...]] = {"number": (int, float), "truth": (bool, int), "text": (str,)}
     if not isinstance(value, wanted[kind]) or (kind == "number" and isinstance(value, bool)):
         expected = {"number": "a number", "truth": "True or False", "text": "a text in quotes"}[kind]
         raise ValueError(f"{column.key} is compared with {expected}, got {value!r}")
     return bool(value) if kind == "truth" else value
+
+
+def _ucd(column: Any) -> str:
+    return str(column.property.columns[0].info.get("ucd", "")).partition(";")[0]
 
 
 def _choice(column: Any, value: Any) -> enum.Enum:

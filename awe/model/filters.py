@@ -2,6 +2,7 @@
 
 import ast
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,14 @@ from sqlalchemy import ColumnElement, and_, inspect, not_, or_
 
 from awe.errors import BadRequest
 from awe.model.filter_names import Named, plain
+from awe.model.filter_sky import FORMS, read_region
+from awe.model.filter_text import HINT, FilterText, read_text
 from awe.model.filter_values import converted, kind_of
 from awe.model.persistent import QualityFlag
 from awe.model.queries import Query, attribute_names, near_names
+from awe.model.ranges import lies_in, parse_ranges
+from awe.model.sky_search import is_placed, within
 
-LONGEST, DEEPEST = 4000, 100
 _CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 _MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
@@ -29,58 +33,41 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.In: lambda a, b: a.in_(b),
     ast.NotIn: lambda a, b: a.not_in(b),
 }
+_LARGEST = sys.float_info.max
 _METHODS = {
     "between": "between(1, 5)",
+    "box": FORMS["box"],
+    "cone": FORMS["cone"],
     "contains": 'contains("part")',
     "endswith": 'endswith("end")',
     "has": 'has("FEW_INPUTS")',
     "like": 'like("M*")',
     "startswith": 'startswith("M")',
 }
-_HINT = 'write it like: filter.name == "g" and exptime > 100'
 
 
 def parse_filter(cls: type, text: str) -> Query:
     """Return the objects of a class that a filter text selects; what can't be understood is named with its position.
 
-    Comparisons `== != < <= > >=` (also chained), `in [..]`, `is None`, combined by `and or not`; names are
-    attributes, with dots through links; a link is compared with a name or the number of an object. Methods:
-    `.like("M*")`, `.contains("x")`, `.startswith("x")`, `.endswith("x")`, `.between(1, 5)`, and
-    `quality_flags.has("NAME")`.
+    Comparisons `== != < <= > >=` (also chained, `=` for `==`), `like "M*"`, `between 1 and 5`, `in [..]`,
+    `in "1:6,20"`, `is null`, the last four also with `not`, combined by `and or not`; names are attributes, with
+    dots through links; a link is compared with a name or the number of an object. Regions of the sky are
+    `cone(ra, dec, radius)` and `box(ra, dec, width, height)` in degrees, also behind a link. Methods: `.like("M*")`,
+    `.contains("x")`, `.startswith("x")`, `.endswith("x")`, `.between(1, 5)`, and `quality_flags.has("NAME")`.
     """
-    line = " ".join(text.split("\n")).strip()
-    if len(line) > LONGEST:
-        raise BadRequest(f"the filter has {len(line)} characters: at most {LONGEST} are read")
-    return Query(cls, _Reader(cls, line).condition(_parsed(line)))
+    return Query(cls, filter_condition(cls, text))
 
 
-def _parsed(text: str) -> ast.expr:
-    if not text:
-        raise BadRequest(f"the filter is empty: {_HINT}")
-    try:
-        tree = ast.parse(text, mode="eval")
-    except SyntaxError as error:
-        where = f"the filter {_brief(text)!r} at position {error.offset or 1}"
-        raise BadRequest(f"{where}: {error.msg}; {_HINT}") from error
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise BadRequest(f"the filter can't be read: {error}; {_HINT}") from error
-    if _depth(tree) > DEEPEST:
-        raise BadRequest(f"the filter is nested more than {DEEPEST} deep: use `in [..]`, or fewer brackets")
-    return tree.body
-
-
-def _depth(tree: ast.AST) -> int:
-    level, depth = [tree], 0
-    while level:
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-        depth += 1
-    return depth
+def filter_condition(cls: type, text: str) -> ColumnElement[bool]:
+    """Return the condition that a filter text states on the rows of a class."""
+    read = read_text(text)
+    return _Reader(cls, read).condition(read.parsed())
 
 
 @dataclass(frozen=True)
 class _Reader:
     cls: type
-    text: str
+    text: FilterText
 
     def condition(self, node: ast.expr) -> ColumnElement[bool]:
         """Return the condition that an expression states."""
@@ -99,7 +86,7 @@ class _Reader:
                 return self._call(node)
             case ast.Name() | ast.Attribute():
                 return self._truth(node)
-        raise self._refusal(node, f"this is no condition; {_HINT}")
+        raise self._refusal(node, f"this is no condition; {HINT}")
 
     def _comparison(self, node: ast.Compare) -> ColumnElement[bool]:
         sides = [node.left, *node.comparators]
@@ -132,16 +119,43 @@ class _Reader:
         return plain(_COMPARISONS[type(op)](name.end, other.end))
 
     def _compared(self, name: Named, op: ast.cmpop, right: ast.expr) -> ColumnElement[bool]:
+        if isinstance(right, ast.Call) and isinstance(op, ast.In | ast.NotIn):
+            return self._in_words(name, op, right)
         value = self._literal(right)
         if value is None:
             return self._with_none(name, op, right)
         if isinstance(op, ast.Is | ast.IsNot):
             raise self._refusal(right, "`is` is for None only: write ==")
+        if isinstance(op, ast.In | ast.NotIn) and isinstance(value, str):
+            return self._in_ranges(name, op, value, right)
         if isinstance(value, list) != isinstance(op, ast.In | ast.NotIn):
             raise self._refusal(right, "a list is compared by `in`, as in: filter.name in ['g', 'r']")
         first = value[0] if isinstance(value, list) and value else value
         end = self._comparable(name, first, right)
-        return end.where(_COMPARISONS[type(op)](end.end, self._value(end, value, right)))
+        found = _COMPARISONS[type(op)](end.end, self._value(end, value, right))
+        return end.where(and_(plain(found), end.end <= _LARGEST) if _may_be_nan(end.end) else found)
+
+    def _in_words(self, name: Named, op: ast.cmpop, call: ast.Call) -> ColumnElement[bool]:
+        """Return the condition that `like` or `between` state, as words between a name and its values."""
+        method = call.func
+        if not isinstance(method, ast.Name) or method.id not in ("like", "between"):
+            raise self._refusal(call, "a list is compared by `in`, as in: filter.name in ['g', 'r']")
+        values = self._arguments(method.id, call)
+        if name.is_link:
+            name = self._comparable(name, values[0], call)
+        found = plain(self._applied(name, method.id, values, call))
+        return name.where(not_(found) if isinstance(op, ast.NotIn) else found)
+
+    def _in_ranges(self, name: Named, op: ast.cmpop, text: str, node: ast.expr) -> ColumnElement[bool]:
+        """Return the condition that a number lies in ranges such as "1:6,20"."""
+        name = self._comparable(name, 1, node)
+        try:
+            if kind_of(name.end) != "number":
+                raise ValueError("a list is compared by `in`, as in: filter.name in ['g', 'r']")
+            found = plain(lies_in(name.end, parse_ranges(text)))
+        except ValueError as error:
+            raise self._refusal(node, str(error)) from error
+        return name.where(not_(found) if isinstance(op, ast.NotIn) else found)
 
     def _with_none(self, name: Named, op: ast.cmpop, node: ast.expr) -> ColumnElement[bool]:
         if not isinstance(op, ast.Eq | ast.NotEq | ast.Is | ast.IsNot):
@@ -152,6 +166,8 @@ class _Reader:
             return name.where(not_(exists) if absent else exists)
         if name.is_link:
             return name.where(end == None if absent else end != None)  # noqa: E711  SQL
+        if _may_be_nan(end):
+            return name.where(or_(end.is_(None), end > _LARGEST) if absent else end <= _LARGEST)
         return name.where(end.is_(None) if absent else end.isnot(None))
 
     def _comparable(self, name: Named, value: Any, node: ast.expr) -> Named:
@@ -177,23 +193,45 @@ class _Reader:
     def _truth(self, node: ast.expr) -> ColumnElement[bool]:
         name = self._name(node)
         if name.is_link or kind_of(name.end) != "truth":
-            raise self._refusal(node, f"{ast.unparse(node)} must be compared with something; {_HINT}")
+            raise self._refusal(node, f"{ast.unparse(node)} must be compared with something; {HINT}")
         return name.where(name.end.is_(True))
 
     def _call(self, node: ast.Call) -> ColumnElement[bool]:
         method = node.func
-        if not isinstance(method, ast.Attribute) or method.attr not in _METHODS or node.keywords:
+        if isinstance(method, ast.Name) and method.id in FORMS:
+            return self._region(method.id, None, node)
+        if not isinstance(method, ast.Attribute) or method.attr not in _METHODS:
             raise self._refusal(node, f"no such function; there are .{', .'.join(_METHODS.values())}")
-        values = [self._literal(v) for v in node.args]
-        if len(values) != (2 if method.attr == "between" else 1):
-            raise self._refusal(node, f"write it like .{_METHODS[method.attr]}")
         name = self._name(method.value)
-        if method.attr == "contains" and name.is_link:
-            end = self._comparable(name, values[0], node)
-            return end.where(end.end == self._value(end, values[0], node))
+        if method.attr in FORMS:
+            return self._region(method.attr, name, node)
+        values = self._arguments(method.attr, node)
         if name.is_link:
             name = self._comparable(name, values[0], node)
+            if method.attr == "contains":
+                return name.where(name.end == self._value(name, values[0], node))
         return name.where(self._applied(name, method.attr, values, node))
+
+    def _arguments(self, method: str, node: ast.Call) -> list[Any]:
+        values = [self._literal(v) for v in node.args]
+        if node.keywords or len(values) != (2 if method == "between" else 1):
+            raise self._refusal(node, f"write it like .{_METHODS[method]}")
+        return values
+
+    def _region(self, form: str, link: Named | None, node: ast.Call) -> ColumnElement[bool]:
+        if link is not None and not link.is_link:
+            raise self._refusal(node, f"a value has no place on the sky: write {_METHODS[form]}")
+        if node.keywords:
+            raise self._refusal(node, f"write it like {_METHODS[form]}, without names")
+        cls = link.end.property.mapper.class_ if link else self.cls
+        if not is_placed(cls):
+            raise self._refusal(node, f"a {cls.__name__} has no place on the sky; a link may lead to what has one")
+        try:
+            region = read_region(form, [self._literal(v) for v in node.args])
+        except ValueError as error:
+            raise self._refusal(node, str(error)) from error
+        found = within(cls, region)
+        return Named((*link.links, link.end), link.end).where(found) if link else found
 
     def _applied(self, name: Named, method: str, values: list[Any], node: ast.expr) -> Any:
         if method == "has":
@@ -204,7 +242,7 @@ class _Reader:
         if kind_of(name.end) != "text" or not isinstance(values[0], str):
             raise self._refusal(node, f".{method}() compares a text with a text in quotes")
         if method == "like":
-            return name.end.like(values[0].replace("*", "%").replace("?", "_"))
+            return name.end.like(like_pattern(values[0]), escape="\\")
         return getattr(name.end, method)(values[0], autoescape=True)
 
     def _bit(self, name: Named, flag: Any, node: ast.expr) -> int:
@@ -255,8 +293,10 @@ class _Reader:
 
     def _single(self, node: ast.expr) -> Any:
         match node:
-            case ast.Constant(value=bool() | str() | None as value):
+            case ast.Constant(value=bool() | None as value):
                 return value
+            case ast.Constant(value=str() as value):
+                return self._storable(value, node)
             case ast.Constant(value=int() | float() as value):
                 return self._finite(value, node)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as op, operand=ast.Constant(value=int() | float() as value)):
@@ -265,15 +305,27 @@ class _Reader:
                 return _CONSTANTS[name.lower()]
         raise self._refusal(node, "expected a number, a text in quotes, True, False or None")
 
+    def _storable(self, text: str, node: ast.expr) -> str:
+        if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+            raise self._refusal(node, "no text in the database has such characters")
+        return text
+
     def _finite(self, value: float, node: ast.expr) -> float:
         if not (math.isfinite(value) and abs(value) < 2**63):
             raise self._refusal(node, "the number is too large")
         return value
 
     def _refusal(self, node: ast.AST, why: str) -> BadRequest:
-        start = len(self.text.encode()[: getattr(node, "col_offset", 0)].decode()) + 1
-        return BadRequest(f"the filter {_brief(self.text)!r} at position {start}: {why}")
+        return self.text.refuse(node, why)
 
 
-def _brief(text: str) -> str:
-    return text if len(text) <= 120 else f"{text[:120]}..."
+def _may_be_nan(column: Any) -> bool:
+    """Return whether what is unknown in a column may be stored as NaN, which PostgreSQL holds to be larger than all."""
+    stored = column.property.columns[0]
+    return stored.table.name in ("source", "associate") and kind_of(column) == "number"
+
+
+def like_pattern(text: str) -> str:
+    """Return the SQL pattern of a text in which `*` (or `%`) is any text, and `?` any character."""
+    escaped = text.replace("\\", "\\\\").replace("_", "\\_")
+    return escaped.replace("*", "%").replace("?", "_")

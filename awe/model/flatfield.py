@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Mapped
 
-from awe.kernels.combine import Combine
-from awe.kernels.overscan import Overscan
+from awe.kernels.choices import Combine, Overscan
 from awe.model.detector import BiasFrame, HotPixelMap, ReadNoise
 from awe.model.frame import Calibration, Frame
 from awe.model.lineage import measured, parameter, uses

@@ -46,6 +46,8 @@ class Frame(FileBacked, Persistent):
 
     LIKE: str = ""
     """Role of the input whose exposure attributes (chip, filter, object, times) a product takes over."""
+    MAY_BE_EXTERNAL: bool = False
+    """Whether frames of the class that were made elsewhere can be ingested: without inputs and process parameters."""
 
     hdu: Mapped[int] = described("number of the HDU with the image", default=0)
     instrument: Mapped[Instrument] = links("the camera")
@@ -73,6 +75,11 @@ class Frame(FileBacked, Persistent):
     cd2_1: Mapped[float | None] = described("partial derivative of the second axis by x", unit="deg/pixel")
     cd2_2: Mapped[float | None] = described("partial derivative of the second axis by y", unit="deg/pixel")
     pixel_scale: Mapped[float | None] = described("size of a pixel at the centre", unit="arcsec")
+    external: Mapped[bool] = described(
+        "made elsewhere and taken in as it was: without inputs here, so never stale", index=True, default=False
+    )
+    origin: Mapped[str | None] = described("of an external frame: the files it came in (image, weight, flags)")
+    origin_sha256: Mapped[str | None] = described("SHA-256 over what those files hold", index=True)
     seeing: Mapped[float | None] = measured("FWHM of stars", unit="arcsec", ucd="instr.obsty.seeing")
 
     cells: Mapped[list[SkyCell]] = relationship(

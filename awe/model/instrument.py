@@ -8,14 +8,15 @@ from awe.model.persistent import Persistent
 
 
 class Telescope(Persistent):
-    """A telescope and its site."""
+    """A telescope and its site, which is unknown if only frames made elsewhere came from it."""
 
+    __small__ = True
     __key__ = ("name",)
 
     name: Mapped[str] = described("name", unique=True)
-    longitude: Mapped[float] = described("longitude, positive to the east", unit="deg")
-    latitude: Mapped[float] = described("latitude", unit="deg")
-    altitude: Mapped[float] = described("height above sea level", unit="m")
+    longitude: Mapped[float | None] = described("longitude, positive to the east", unit="deg")
+    latitude: Mapped[float | None] = described("latitude", unit="deg")
+    altitude: Mapped[float | None] = described("height above sea level", unit="m")
 
     def __str__(self) -> str:
         return self.name
@@ -24,6 +25,7 @@ class Telescope(Persistent):
 class Instrument(Persistent):
     """A camera, as its instrument file describes it."""
 
+    __small__ = True
     __key__ = ("name",)
 
     name: Mapped[str] = described("name", unique=True)
@@ -43,6 +45,7 @@ class Instrument(Persistent):
 class Chip(Persistent):
     """One detector of an instrument."""
 
+    __small__ = True
     __key__ = ("instrument", "name")
 
     name: Mapped[str] = described("name", index=True)
@@ -55,6 +58,7 @@ class Chip(Persistent):
 class Filter(Persistent):
     """One filter of an instrument."""
 
+    __small__ = True
     __key__ = ("instrument", "name")
 
     name: Mapped[str] = described("name", index=True)

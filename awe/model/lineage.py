@@ -5,6 +5,7 @@ import types
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
+from functools import cache
 from typing import Any, ForwardRef, Protocol, Union, get_args, get_origin
 
 from sqlalchemy import Boolean, DateTime, Float, ForeignKey, Integer, String, inspect, literal, select, union_all
@@ -16,6 +17,7 @@ from sqlalchemy.types import TypeEngine
 
 from awe.errors import BadRequest
 from awe.model.queries import LinkComparator
+from awe.model.small_tables import is_small
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class _Link:
 
 
 def links(doc: str) -> Any:
-    """Declare a link to an object that describes this one but is no input, such as its chip."""
+    """Declare a link to an object that describes this one but is no input, such as its chip; it is loaded with it."""
     return _Link(doc)
 
 
@@ -107,10 +109,12 @@ def install(cls: Any) -> None:
         elif isinstance(declared, _Link):
             source, _, optional = _annotated(cls, name)
             column = _foreign_key(cls, name, source, optional)
-            setattr(cls, name, _many_to_one(source, column, declared.doc, {}, lazy="joined"))
+            how = "select" if is_small(source) else "joined"  # the small ones are set from what the session holds
+            setattr(cls, name, _many_to_one(source, column, declared.doc, {}, lazy=how))
     if "Parameters" in vars(cls):
-        columns = [_parameter_column(f) for f in fields(cls.Parameters)]
-        cls.parameters = composite(cls.Parameters, *columns)
+        columns = [_parameter_column(f, may_be_external(cls)) for f in fields(cls.Parameters)]
+        absent = _all_none if may_be_external(cls) else None
+        cls.parameters = composite(cls.Parameters, *columns, return_none_on=absent)
 
 
 def _install_input(cls: type, name: str, declared: Input) -> None:
@@ -140,7 +144,8 @@ def _many_to_one(source: type, column: MappedColumn[Any], doc: str, info: dict[s
 
 def _foreign_key(cls: type, name: str, source: type, optional: bool) -> MappedColumn[Any]:
     table = source.__tablename__  # type: ignore[attr-defined]
-    column: MappedColumn[Any] = mapped_column(ForeignKey(f"{table}.object_id"), nullable=optional, index=True)
+    nullable = optional or may_be_external(cls)
+    column: MappedColumn[Any] = mapped_column(ForeignKey(f"{table}.object_id"), nullable=nullable, index=True)
     setattr(cls, f"{name}_id", column)
     return column
 
@@ -199,8 +204,22 @@ def _install_many(cls: type, name: str, declared: Input, members: Any) -> None:
     )
 
 
-def _parameter_column(declared: Any) -> MappedColumn[Any]:
-    kind, nullable = declared.type, False
+def may_be_external(cls: type) -> bool:
+    """Return whether objects of a class may be made elsewhere: then they have no inputs and no process parameters."""
+    return bool(getattr(cls, "MAY_BE_EXTERNAL", False))
+
+
+def is_external(thing: Any) -> bool:
+    """Return whether an object was made elsewhere: it has no inputs, so nothing ever makes it stale."""
+    return bool(getattr(thing, "external", False))
+
+
+def _all_none(*values: Any) -> bool:
+    return all(value is None for value in values)
+
+
+def _parameter_column(declared: Any, nullable: bool) -> MappedColumn[Any]:
+    kind = declared.type
     if get_origin(kind) in (Union, types.UnionType):
         nullable = True
         (kind,) = [part for part in get_args(kind) if part is not type(None)]
@@ -228,6 +247,11 @@ def _column_type(kind: type) -> TypeEngine[Any]:
 
 def inputs(cls: type) -> dict[str, Input]:
     """Return the declared inputs of a class, by name, in the order of declaration."""
+    return _inputs(cls)
+
+
+@cache
+def _inputs(cls: Any) -> dict[str, Input]:
     found: Any = inspect(cls).relationships
     return {r.key: r.info["input"] for r in found if "input" in r.info}
 

@@ -20,6 +20,7 @@ from awe.model.queries import (
     near_names,
     select_named,
 )
+from awe.model.small_tables import find_small
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",
@@ -143,6 +144,12 @@ class Persistent(Base):
     __key__: tuple[str, ...] = ()
     __definition__ = -1
     """Number of the class in the order of definition, which is that of processing."""
+    TOLERATES: tuple[str, ...] = ()
+    """Roles of inputs that are many, from which those that can't be had are left out."""
+    NEEDS_ONE_OF: tuple[str, ...] = ()
+    """Roles of inputs of which at least one must be had."""
+    __small__ = False
+    """Whether there are so few objects of the class that a session reads them all at once."""
 
     object_id: Mapped[int] = mapped_column(primary_key=True, comment="number of the object, unique in the database")
     class_name: Mapped[str] = mapped_column(String(64), index=True, comment="class of the object")
@@ -222,12 +229,25 @@ def persistent_class(name: str) -> type[Persistent]:
     """Return the class with this name; a wrong name is answered by the near ones."""
     from awe.errors import BadRequest
 
+    exact: Any = Persistent.__mapper__.polymorphic_map.get(name)
+    if exact is not None and exact.class_ is not Persistent:
+        return exact.class_  # type: ignore[no-any-return]
     known = {c.__name__.lower(): c for c in concrete_classes()}
     if name.lower() not in known:
         names = [c.__name__ for c in concrete_classes()]
         near = near_names(name, names).replace("its attributes", "the classes")
         raise BadRequest(f"no class {name!r}; {near}")
     return known[name.lower()]
+
+
+@event.listens_for(Persistent, "load", propagate=True)
+def _loaded(thing: Persistent, context: Any) -> None:
+    find_small(thing, context.session)
+
+
+@event.listens_for(Persistent, "refresh", propagate=True)
+def _refreshed(thing: Persistent, context: Any, _names: Any) -> None:
+    find_small(thing, context.session)
 
 
 @event.listens_for(Session, "before_flush")

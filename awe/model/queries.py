@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Date, Select, and_, event, func, inspect, not_, or_, select
-from sqlalchemy.orm import ColumnProperty, QueryableAttribute, RelationshipProperty, Session
+from sqlalchemy.orm import ColumnProperty, QueryableAttribute, RelationshipProperty, Session, aliased
 from sqlalchemy.sql import operators
 
 from awe.errors import BadRequest, NotFound
@@ -51,6 +51,27 @@ def attribute(cls: type, name: str) -> Any:
     if name not in attribute_names(cls):
         raise BadRequest(f"{cls.__name__} has no attribute {name!r}; {near_names(name, attribute_names(cls))}")
     return getattr(cls, name)
+
+
+def value_at(cls: type, path: str) -> Any:
+    """Return the SQL of the value at the end of a path of attributes; of a link at its end, the number."""
+    first, _, rest = path.partition(".")
+    found = attribute(cls, first)
+    is_link = isinstance(found.property, RelationshipProperty)
+    if is_link and found.property.uselist:
+        raise BadRequest(f"{first} of {cls.__name__} leads to many: there is no single value to sort by")
+    if not is_link:
+        if rest:
+            raise BadRequest(f"{first} of {cls.__name__} is a value, not a link: {path[:60]!r} leads nowhere")
+        return found
+    ((here, there),) = found.property.local_remote_pairs
+    own = getattr(cls, inspect(cls).get_property_by_column(here).key)
+    if not rest:
+        return own
+    target = aliased(found.property.mapper.class_)
+    remote = getattr(target, found.property.mapper.get_property_by_column(there).key)
+    value = value_at(target, rest)
+    return select(_plain(value)).where(_plain(remote == own)).correlate_except(target).scalar_subquery()
 
 
 class _Found(Iterator[Any]):
@@ -145,9 +166,12 @@ class Query:
         return Query(self.persistent_class, self._condition, order)
 
     def order_by(self, name: str) -> "Query":
-        """Return the same selection in the order of an attribute; `-name` is descending, unknown values come last."""
-        column = attribute(self.persistent_class, name.removeprefix("-"))
-        known_first = column.is_(None).__clause_element__()  # databases differ in where they put null
+        """Return the same selection in the order of an attribute; `-name` is descending, unknown values come last.
+
+        The name may go through links, as in `raw.exptime`.
+        """
+        column = value_at(self.persistent_class, name.removeprefix("-"))
+        known_first = _plain(column.is_(None))  # databases differ in where they put null
         order = (known_first, column.desc() if name.startswith("-") else column.asc())
         return Query(self.persistent_class, self._condition, order)
 

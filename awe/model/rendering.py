@@ -1,8 +1,9 @@
 """What was made on demand for people to look at, so that it can be found again: cutouts, colour pictures and such."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from awe.model.lineage import described
@@ -26,3 +27,18 @@ class Rendering(Base):
 
     def __str__(self) -> str:
         return self.title
+
+
+class PositionList(Base):
+    """Places on the sky that somebody sent, so that cutouts around them have an address."""
+
+    __tablename__ = "position_list"
+
+    key: Mapped[str] = mapped_column(String(32), primary_key=True, comment="SHA-256 of the positions, first 32 digits")
+    name: Mapped[str] = described("name of the file they came in", default="")
+    positions: Mapped[list[Any]] = described("[name, ra, dec] of each", unit="deg", sql=JSON)
+    creator: Mapped[str] = described("who sent them; empty: somebody without a token")
+    created: Mapped[datetime] = described("when (UTC)", default=utc_now)
+
+    def __str__(self) -> str:
+        return f"{len(self.positions)} positions {self.name}".rstrip()

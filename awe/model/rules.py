@@ -8,8 +8,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from awe.errors import MissingInput
-from awe.model.lineage import Wanted
+from awe.model.lineage import Wanted, is_external
+from awe.model.lookup import Lookup
 from awe.model.night import night_bounds, night_of
+from awe.model.timelines import Calibrations
 
 MAXIMUM_RAWS = 40
 """More raw calibration frames than this do not make a master better, only slower."""
@@ -30,6 +32,21 @@ def _of(same: tuple[str, ...]) -> str:
 
 def _newest(same: tuple[str, ...]) -> str:
     return f"the newest valid one of {_of(same)}"
+
+
+class OfMany:
+    """A rule that chooses with a lookup, which answers for many products by one statement.
+
+    A rule need not be one: with `choose(session, source, product)` alone it costs its statements for each product.
+    """
+
+    def choose_with(self, lookup: Lookup, source: type, product: Any) -> Any:
+        """Return what `product` would use now, as `Rule.choose` does."""
+        raise NotImplementedError
+
+    def choose(self, session: Session, source: type, product: Any) -> Any:
+        """Return what `product` would use now, for this product alone."""
+        return self.choose_with(Lookup(session), source, product)
 
 
 @dataclass(frozen=True)
@@ -58,8 +75,8 @@ class Of:
         """Return the wanted product, found or still to be made."""
         key = {role: getattr(product, role) for role in self.roles}
         key |= {name: follow(product, path) for name, path in self.paths}
-        if any(value is None for value in key.values()):
-            return None
+        if any(value is None or is_external(value) for value in key.values()):
+            return None  # what was made elsewhere brings along what there is of it
         if self.only and any(type(value).__name__ != self.only for value in key.values()):
             return None
         return Wanted(source, key)
@@ -80,7 +97,7 @@ class Through:
 
 
 @dataclass(frozen=True)
-class CalibrationFor:
+class CalibrationFor(OfMany):
     """The newest valid calibration that covers the exposure in a role; one for its night if there is none."""
 
     role: str
@@ -93,10 +110,11 @@ class CalibrationFor:
         needed = none if self.needed_as else ""
         return f"{_newest(self.same)} that covers `{self.role}`, else one made for its night{needed}"
 
-    def choose(self, session: Session, source: type, product: Any) -> Any:
+    def choose_with(self, lookup: Lookup, source: type, product: Any) -> Any:
         """Return the calibration to use, or the one to make for the night."""
         exposure = follow(product, self.role)
-        found = newest_valid(session, source, exposure, self.same)
+        peers = lookup.peers(exposure)
+        found = lookup.part(Calibrations).newest(source, exposure, self.same, exposure.date_obs, peers)
         if found is not None:
             return found
         start, end = night_bounds(exposure.night, exposure.instrument.telescope.longitude)
@@ -107,19 +125,11 @@ class CalibrationFor:
 
 def newest_valid(session: Session, source: Any, exposure: Any, same: tuple[str, ...] = ()) -> Any:
     """Return the valid calibration of class `source` that covers an exposure and was made last; None if none does."""
-    conditions = [getattr(source, f"{name}_id") == getattr(exposure, name).object_id for name in ("chip", *same)]
-    query = (
-        select(source)
-        .where(source.is_valid > 0, source.valid_from <= exposure.date_obs, source.valid_to > exposure.date_obs)
-        .where(*conditions)
-        .order_by(source.creation_date.desc(), source.object_id.desc())
-        .limit(1)
-    )
-    return session.scalars(query).unique().first()
+    return Lookup(session).part(Calibrations).newest(source, exposure, same, exposure.date_obs)
 
 
 @dataclass(frozen=True)
-class SameInterval:
+class SameInterval(OfMany):
     """The calibration of another class for the same chip (and filter) that covers the middle of the interval."""
 
     same: tuple[str, ...] = ()
@@ -129,17 +139,10 @@ class SameInterval:
         none = "; none if there is nothing to make it of" if self.optional else ""
         return f"{_newest(self.same)} that covers the middle of the interval, else one made for the interval{none}"
 
-    def choose(self, session: Session, source: Any, product: Any) -> Any:
+    def choose_with(self, lookup: Lookup, source: type, product: Any) -> Any:
         """Return the newest valid one, or the one to make for the same interval."""
         middle = product.valid_from + (product.valid_to - product.valid_from) / 2
-        conditions = [getattr(source, f"{n}_id") == getattr(product, n).object_id for n in ("chip", *self.same)]
-        query = (
-            select(source)
-            .where(source.is_valid > 0, source.valid_from <= middle, source.valid_to > middle, *conditions)
-            .order_by(source.creation_date.desc(), source.object_id.desc())
-            .limit(1)
-        )
-        found = session.scalars(query).unique().first()
+        found = lookup.part(Calibrations).newest(source, product, self.same, middle)
         if found is not None:
             return found
         key = {name: getattr(product, name) for name in ("chip", *self.same)}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Mapped
 
-from awe.kernels.overscan import Overscan
+from awe.kernels.choices import Overscan
 from awe.model.detector import BiasFrame, DarkFrame, HotPixelMap, ReadNoise
 from awe.model.flatfield import ColdPixelMap, MasterFlatFrame
 from awe.model.frame import Frame
@@ -32,6 +32,7 @@ class ReducedFrame(Frame):
     """A science exposure of one chip: overscan, bias and dark removed, flatfielded, bad pixels flagged."""
 
     LIKE = "raw"
+    MAY_BE_EXTERNAL = True
     __key__ = ("raw",)
 
     raw: Mapped[RawScienceFrame] = uses("the exposure that is reduced")
@@ -47,6 +48,9 @@ class ReducedFrame(Frame):
     gain: Mapped[float | None] = measured("electrons for one adu", unit="electron/adu")
     noise: Mapped[float | None] = measured("read noise that was used", unit="adu")
     bad_fraction: Mapped[float | None] = measured("part of the pixels that are flagged")
+    zeropoint: Mapped[float | None] = measured(
+        "of an external frame: magnitude of 1 unit of its pixels", unit="mag", ucd="phot.mag;arith.zp"
+    )
 
     @dataclass(frozen=True)
     class Parameters:

@@ -8,12 +8,13 @@ from sqlalchemy.orm import Session
 
 from awe.model.frame import SkyCell
 from awe.model.lineage import Wanted
-from awe.model.reference import ReferenceCatalogue
-from awe.model.rules import follow
+from awe.model.lookup import Lookup
+from awe.model.rules import OfMany, follow
+from awe.model.sky_lookup import Coverage, FirstExposures
 
 
 @dataclass(frozen=True)
-class CatalogueFor:
+class CatalogueFor(OfMany):
     """The newest valid catalogue with stars in the sky cells of a raw frame."""
 
     role: str
@@ -23,23 +24,17 @@ class CatalogueFor:
         what = "with magnitudes in its band" if self.photometric else "good enough for astrometry"
         return f"the newest valid one with stars in the sky cells of `{self.role}`, {what}"
 
-    def choose(self, session: Session, source: type, product: Any) -> Any:
+    def choose_with(self, lookup: Lookup, source: type, product: Any) -> Any:
         """Return the catalogue; None if no catalogue covers the frame."""
         raw = follow(product, self.role)
-        conditions: list[Any] = [ReferenceCatalogue.is_valid > 0]
-        if not self.photometric:
-            conditions.append(ReferenceCatalogue.astrometric.is_(True))
-        covering = select(SkyCell.object_id).where(SkyCell.cell.in_([c.cell for c in raw.cells]))
-        query = select(ReferenceCatalogue).where(*conditions, ReferenceCatalogue.object_id.in_(covering))
-        newest = query.order_by(ReferenceCatalogue.creation_date.desc(), ReferenceCatalogue.object_id.desc())
-        for catalogue in session.scalars(newest).unique():
-            if not self.photometric or (raw.filter and raw.filter.band in catalogue.bands):
-                return catalogue
-        return None
+        covering = lookup.part(Coverage).catalogues(raw)
+        if self.photometric:
+            return next((c for c in covering if raw.filter and raw.filter.band in c.bands), None)
+        return next((c for c in covering if c.astrometric), None)
 
 
 @dataclass(frozen=True)
-class OfFirstExposure:
+class OfFirstExposure(OfMany):
     """The same kind of product of the first valid exposure of the target with this chip; None if it is that one.
 
     Frames without a reference catalogue are tied to it. `same` adds attributes that must agree, such as the
@@ -58,7 +53,7 @@ class OfFirstExposure:
         first = "standard exposure of the night" if self.standard else "exposure of the target"
         return f"that of the first valid {first} with {of} as `{self.role}`; none if it is that one{spared}"
 
-    def choose(self, session: Session, source: Any, product: Any) -> Any:
+    def choose_with(self, lookup: Lookup, source: type, product: Any) -> Any:
         """Return the wanted product of the first exposure."""
         if any(getattr(product, name) is not None for name in self.unless):
             return None
@@ -69,11 +64,7 @@ class OfFirstExposure:
         kind: Any = RawStandardFrame if self.standard else RawScienceFrame
         if self.standard and isinstance(raw, RawStandardFrame):
             return None
-        query = select(kind).where(kind.is_valid > 0, kind.chip_id == raw.chip_id)
-        query = query.where(kind.night == raw.night if self.standard else kind.object == raw.object)
-        for name in self.same:
-            query = query.where(getattr(kind, f"{name}_id") == getattr(raw, f"{name}_id"))
-        first = session.scalars(query.order_by(kind.date_obs, kind.object_id).limit(1)).unique().first()
+        first = lookup.part(FirstExposures).first(kind, raw, "night" if self.standard else "object", self.same)
         if first is None or first.object_id == raw.object_id:
             return None
         return Wanted(source, {"reduced": Wanted(ReducedFrame, {"raw": first})})

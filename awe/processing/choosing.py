@@ -1,17 +1,20 @@
 """Find or plan each input of a product; tell why a product is stale."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from awe.errors import MissingInput
 from awe.model.frame import EXPOSURE, Calibration, Frame
-from awe.model.lineage import Input, Wanted, bind, inputs, parameters_of
+from awe.model.lineage import Input, Wanted, bind, inputs, is_external, parameters_of
+from awe.model.lookup import Lookup
 from awe.model.night import night_of
 from awe.model.persistent import Persistent
+from awe.model.rules import OfMany
+from awe.processing.sentences import changed_parameters, difference, invalid, there_is_no
 from awe.processing.tasks import task_for
 
 GEOMETRY = ("naxis1", "naxis2", "ra", "dec", "pixel_scale")
@@ -26,6 +29,8 @@ class Planned:
     reasons: list[str]
     left_out: list[str] = field(default_factory=list)
     """Inputs that can't be had, in roles that tolerate it."""
+    is_first: bool = True
+    """Whether there was no such product, and none that takes the place of another in its key."""
 
 
 class Chooser:
@@ -34,6 +39,7 @@ class Chooser:
     def __init__(self, session: Session, parameters: dict[type, Any] | None = None) -> None:
         self.session = session
         self.parameters = parameters or {}
+        self._lookup = Lookup(session)
         self._resolved: dict[Any, Any] = {}
         self._instances: dict[Any, Any] = {}
         self._stale: dict[int, list[str]] = {}
@@ -42,6 +48,10 @@ class Chooser:
     def planned(self, product: Any) -> Planned | None:
         """Return the plan of a product that is still to be made; None if it exists."""
         return self._planned.get(id(product))
+
+    def expect(self, choices: Sequence[Any]) -> None:
+        """Take note of what will be asked for, so that it is looked up for all at once."""
+        self._lookup.know(dict.fromkeys(thing for choice in choices for thing in _objects_in(choice)))
 
     def resolve(self, wanted: Wanted, parameters: Any = None) -> Any:
         """Return the up-to-date product that is wanted, or a new instance that is planned."""
@@ -70,56 +80,40 @@ class Chooser:
 
     def _find_or_plan(self, cls: Any, key: dict[str, Any], wish: Any) -> Any:
         reasons: list[str] = []
-        candidates = self._existing(cls, key)
+        candidates = self._lookup.existing(cls, key)
         for candidate in candidates:
             stale = self.why_stale(candidate, wish)
             if not stale:
                 return candidate
             reasons = reasons or stale
         parameters = wish or (candidates[0].parameters if candidates else parameters_of(cls))
-        return self._plan(cls, key, parameters, reasons or [self._why_none(cls, key)])
+        remade = self._remade(key)
+        planned = Planned(None, key, reasons or [f"{remade} is made anew" if remade else there_is_no(cls, key)])
+        planned.is_first = not reasons and not remade
+        return self._plan(cls, parameters, planned)
 
-    def _why_none(self, cls: Any, key: dict[str, Any]) -> str:
-        waiting = [f"{name} is made anew" for name, v in key.items() if id(v) in self._planned]
-        return waiting[0] if waiting and self._is_remade(key) else "there is none"
+    def _remade(self, key: dict[str, Any]) -> str:
+        """Return the first role of a key whose product is planned, if one of these takes the place of another."""
+        planned = {name: self._planned[id(value)] for name, value in key.items() if id(value) in self._planned}
+        return next(iter(planned)) if any(not p.is_first for p in planned.values()) else ""
 
-    def _is_remade(self, key: dict[str, Any]) -> bool:
-        planned = [self._planned[id(v)] for v in key.values() if id(v) in self._planned]
-        return any(p.reasons != ["there is none"] for p in planned)
-
-    def _existing(self, cls: Any, key: dict[str, Any]) -> list[Any]:
-        """Return the valid products with this key, newest first."""
-        single = {name: v for name, v in key.items() if not isinstance(v, list)}
-        if any(isinstance(v, Persistent) and v.object_id is None for v in single.values()):
-            return []
-        query = select(cls).where(cls.is_valid > 0).order_by(cls.creation_date.desc(), cls.object_id.desc())
-        for name, value in single.items():
-            column = getattr(cls, f"{name}_id") if isinstance(value, Persistent) else getattr(cls, name)
-            query = query.where(column == (value.object_id if isinstance(value, Persistent) else value))
-        found = list(self.session.scalars(query).unique())
-        for name, value in key.items():
-            if isinstance(value, list):
-                found = [c for c in found if getattr(c, name) == value]
-        return found
-
-    def _plan(self, cls: Any, key: dict[str, Any], parameters: Any, reasons: list[str]) -> Any:
+    def _plan(self, cls: Any, parameters: Any, plan: Planned) -> Any:
         """Return the new instance that is planned; the same one, however often and by whatever way it is asked for."""
-        same = (cls, parameters, _identities(key))
+        same = (cls, parameters, _identities(plan.key))
         if same not in self._instances:
-            self._instances[same] = self._new(cls, key, parameters, reasons)
+            self._instances[same] = self._new(cls, parameters, plan)
         return self._instances[same]
 
-    def _new(self, cls: Any, key: dict[str, Any], parameters: Any, reasons: list[str]) -> Any:
-        product = cls()
+    def _new(self, cls: Any, parameters: Any, plan: Planned) -> Any:
+        product = plan.product = cls()
         if parameters is not None:
             product.parameters = parameters
-        for name, value in key.items():
+        for name, value in plan.key.items():
             if name in inputs(cls):
                 bind(product, name, value)
             else:
                 setattr(product, name, value)
         take_over(product)
-        plan = Planned(product, key, reasons)
         for name, declared in inputs(cls).items():
             if declared.rule is not None:
                 bind(product, name, self._chosen(product, declared, plan))
@@ -129,11 +123,11 @@ class Chooser:
 
     def _chosen(self, product: Any, declared: Input, plan: Planned | None = None) -> Any:
         """Return what the rule of a role chooses now: existing or planned objects."""
-        assert declared.rule is not None
-        choice = declared.rule.choose(self.session, declared.source, product)
+        choice = self._choice(product, declared)
         if not declared.many:
             return self._one(choice, declared)
-        tolerant = declared.name in getattr(type(product), "TOLERATES", ())
+        self.expect(choice)
+        tolerant = declared.name in type(product).TOLERATES
         found = []
         for item in choice:
             try:
@@ -147,6 +141,13 @@ class Chooser:
             raise MissingInput(_why_empty(self.session, product, declared, plan))
         return found
 
+    def _choice(self, product: Any, declared: Input) -> Any:
+        rule = declared.rule
+        assert rule is not None
+        if isinstance(rule, OfMany):
+            return rule.choose_with(self._lookup, declared.source, product)
+        return rule.choose(self.session, declared.source, product)
+
     def _one(self, choice: Any, declared: Input) -> Any:
         if isinstance(choice, Wanted):
             try:
@@ -159,21 +160,26 @@ class Chooser:
 
     def renewed(self, product: Any) -> Any:
         """Return the product itself if it is up to date, else the one that takes its place."""
-        if product.object_id is None or not inputs(type(product)) or not self.why_stale(product):
+        if product.object_id is None or is_external(product) or not inputs(type(product)):
+            return product
+        if not self.why_stale(product):
             return product
         return self.resolve(Wanted(type(product), key_of(product)), _wish(self.parameters, product))
 
     def why_stale(self, product: Any, wish: Any = None) -> list[str]:
         """Return the reasons why a product must be made again; empty if it is up to date."""
+        if is_external(product):
+            return [] if product.is_valid else [invalid(product)]
         wish = wish or self.parameters.get(type(product))
         if wish is not None and product.parameters != wish:
-            return [_changed_parameters(product.parameters, wish)]
+            return [changed_parameters(product.parameters, wish)]
         if product.object_id not in self._stale:
             self._stale[product.object_id] = []  # lineage is acyclic: never looked at before it is filled
             self._stale[product.object_id] = self._reasons(product)
         return self._stale[product.object_id]
 
     def _reasons(self, product: Any) -> list[str]:
+        self._lookup.know([product])
         reasons = [] if product.is_valid else [invalid(product)]
         if not inputs(type(product)):
             return reasons
@@ -196,11 +202,12 @@ class Chooser:
         now = chosen if declared.many else [] if chosen is None else [chosen]
         if now == used:
             return []
-        planned = [r for o in now if o not in used and id(o) in self._planned for r in self._planned[id(o)].reasons]
-        bad = [invalid(o) for o in used if not o.is_valid and o not in now]
+        were, are = set(used), set(now)
+        planned = [r for o in now if o not in were and id(o) in self._planned for r in self._planned[id(o)].reasons]
+        bad = [invalid(o) for o in used if not o.is_valid and o not in are]
         if bad or planned:
             return list(dict.fromkeys(bad + planned))
-        return [_difference(used, now)]
+        return [difference(used, now)]
 
 
 def take_over(product: Any) -> None:
@@ -232,10 +239,16 @@ def key_of(product: Any) -> dict[str, Any]:
     return {name: getattr(product, name) for name in type(product).__key__}
 
 
-def invalid(product: Any) -> str:
-    """Return the sentence that says that an object was judged invalid."""
-    because = f" ({product.judgement})" if product.judgement else ""
-    return f"{product} is flagged invalid{because}"
+def _objects_in(choice: Any) -> Iterator[Persistent]:
+    """Yield the stored objects of a choice, and of the keys of what it asks for."""
+    if isinstance(choice, Wanted):
+        for value in choice.key.values():
+            yield from _objects_in(value)
+    elif isinstance(choice, list | tuple):
+        for value in choice:
+            yield from _objects_in(value)
+    elif isinstance(choice, Persistent) and choice.object_id is not None:
+        yield choice
 
 
 def _wish(parameters: dict[type, Any], product: Any) -> Any:
@@ -254,26 +267,6 @@ def _identity(value: Any) -> Any:
     return value
 
 
-def _changed_parameters(old: Any, new: Any) -> str:
-    changed = [n for n in vars(new) if getattr(old, n) != getattr(new, n)]
-    return "parameters: " + ", ".join(f"{n} was {_shown(old, n)}, now {_shown(new, n)}" for n in changed)
-
-
-def _shown(parameters: Any, name: str) -> Any:
-    value = getattr(parameters, name)
-    return getattr(value, "value", value)
-
-
-def _difference(used: list[Any], now: list[Any]) -> str:
-    gone, new = [o for o in used if o not in now], [o for o in now if o not in used]
-    if not gone and not new:
-        return "the order of the inputs changed"
-    if len(gone) == 1 and len(new) == 1:
-        return f"{new[0]} takes the place of {gone[0]}"
-    said = [f"{len(new)} more, first {new[0]}"] if new else []
-    return "; ".join(said + ([f"{len(gone)} no longer, first {gone[0]}"] if gone else []))
-
-
 def _why_empty(session: Session, product: Any, declared: Input, plan: Planned | None) -> str:
     if plan is not None and plan.left_out:
         return f"none of the {declared.name} can be had: {plan.left_out[0]}"
@@ -284,6 +277,6 @@ def _why_empty(session: Session, product: Any, declared: Input, plan: Planned | 
 
 
 def _check_complete(product: Any) -> None:
-    roles = getattr(type(product), "NEEDS_ONE_OF", ())
+    roles = type(product).NEEDS_ONE_OF
     if roles and all(getattr(product, role) is None for role in roles):
         raise MissingInput(f"{product} needs one of {', '.join(roles)}, and there is nothing to make any of them from")

@@ -158,7 +158,7 @@ class _Run:
     def _lost(self, order: Order) -> str | None:
         """Return why an order can't start, some of its inputs having failed; None if it can do without them."""
         roles = inputs(persistent_class(order.class_name))
-        tolerant = getattr(persistent_class(order.class_name), "TOLERATES", ())
+        tolerant = persistent_class(order.class_name).TOLERATES
         for role in roles:
             value: Any = order.inputs[role]
             steps = [v.step for v in (value if isinstance(value, list) else [value]) if hasattr(v, "step")]

@@ -7,10 +7,12 @@ import numpy as np
 
 from awe.errors import TaskFailed
 from awe.kernels.association import associate
+from awe.kernels.background import background_map
 from awe.kernels.detection import detect, stars
 from awe.kernels.wcs import Wcs, separation
 from awe.kernels.zeropoint import MAG_PER_RELATIVE
 from awe.model.catalogue import ASSOCIATES, SOURCES, AssociateList, SourceList
+from awe.model.lineage import is_external
 from awe.model.persistent import QualityFlag
 from awe.model.sky import SOURCE_DEPTH, cells_at
 from awe.processing.products import Products
@@ -18,6 +20,8 @@ from awe.processing.tasks import makes
 
 DEPTH_ERROR = 0.2
 """Magnitude error that defines the depth of a list."""
+EXTERNAL_SKY_SIGMAS = 5.0
+"""Significance of what is left out when the sky of a frame made elsewhere is measured."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ def _scene(product: SourceList, products: Products) -> _Scene:
     cards, zeropoint = frame.wcs, getattr(frame, "zeropoint", None)
     if product.weight is not None:
         weight, flags = products.plane(product.weight, "WEIGHT"), products.plane(product.weight, "FLAGS")
+    if is_external(frame):  # nobody said whether its sky was subtracted
+        background = background_map(image, weight=weight, mask_sources=EXTERNAL_SKY_SIGMAS).level
     if product.background is not None:
         background = products.plane(product.background, "IMAGE")
     if product.astrometry is not None:

@@ -69,6 +69,7 @@ def plan(
     """
     with session.no_autoflush:
         chooser = Chooser(session, parameters)
+        chooser.expect(targets)
         found, impossible = [], []
         for target in targets:
             try:

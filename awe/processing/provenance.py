@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import inspect
 
 from awe.model.frame import Frame
-from awe.model.lineage import sources
+from awe.model.lineage import is_external, sources
 
 Card = tuple[str, Any, str]
 
@@ -36,6 +36,8 @@ _MEASURED = (
 def cards_of(product: Any) -> Iterator[Card]:
     """Yield the cards (keyword, value, comment) that describe a product, its measurements and its inputs."""
     yield "AWECLASS", type(product).__name__, "class of the product"
+    if is_external(product):
+        yield "ORIGFILE", product.origin or "", "file it was taken from, made elsewhere"
     if product.process is not None:
         yield "PROCNAME", product.process.name, "task that made it"
         yield "PROCVER", product.process.version, "version of the task"
@@ -74,7 +76,7 @@ def _all_measured(product: Any) -> Iterator[Card]:
 
 
 def _parameters(product: Any) -> Iterator[Card]:
-    if not hasattr(product, "Parameters"):
+    if getattr(product, "parameters", None) is None:  # it has none, or was made elsewhere
         return
     for number, declared in enumerate(fields(product.Parameters), 1):
         value = getattr(product.parameters, declared.name)

@@ -13,7 +13,7 @@ from awe.model.catalogue import AssociateList, SourceList
 from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.frame import Calibration
 from awe.model.instrument import Filter, Instrument
-from awe.model.lineage import Wanted, inputs
+from awe.model.lineage import Wanted, inputs, is_external
 from awe.model.night import night_bounds
 from awe.model.observation import GridTarget
 from awe.model.persistent import Persistent
@@ -103,6 +103,8 @@ def _calibrations(session: Session, cls: Any, named: dict[str, Any]) -> list[Wan
 
 def _of_frame(session: Session, cls: Any, number: int) -> Wanted:
     frame = _by_id(session, Persistent, number)
+    if is_external(frame) and cls is not SourceList:
+        raise BadRequest(f"{frame} was made elsewhere and is calibrated: of it a SourceList is made, no {cls.__name__}")
     for name in cls.__key__:
         if name in inputs(cls) and isinstance(frame, inputs(cls)[name].source) and len(cls.__key__) == 1:
             return Wanted(cls, {name: frame})

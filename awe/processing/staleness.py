@@ -20,6 +20,11 @@ def why_stale(session: Session, product: Any, parameters: Any = None) -> list[st
         return Chooser(session).why_stale(product, parameters)
 
 
+def external(product: Any) -> str:
+    """Return the sentence that tells of a frame made elsewhere."""
+    return f"{product} is external: it was made elsewhere ({product.origin}), has no inputs here, and is never stale"
+
+
 def why_not(session: Session, calibration: Any, frame: Any) -> list[str]:
     """Return the conditions that a calibration fails for a frame, and the one that is chosen instead.
 

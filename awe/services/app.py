@@ -14,12 +14,14 @@ from awe.services import formatting, wording
 from awe.services.addresses import changed
 from awe.services.failures import answer_errors
 from awe.services.groups import grouped_classes
-from awe.services.links import at, picture
+from awe.services.links import at, picture, viewer
 from awe.services.object_number import ObjectNumber
 from awe.services.parts import Parts
-from awe.services.registry import COMMON, chosen_services, parse_addresses
-from awe.services.security import refuse_control_characters, secure
+from awe.services.projects import in_project, keep_project, known_projects, shown_project
+from awe.services.registry import COMMON, chosen_services, parse_addresses, services_menu
+from awe.services.security import refuse_control_characters, refuse_foreign_writes, secure
 from awe.services.sessions import close_sessions
+from awe.services.visitors import form_token, keep_private, shown_visitor
 from awe.services.workshop import Workshop
 from awe.store import Store
 
@@ -62,8 +64,11 @@ def create_app(
     for blueprint in (*COMMON, *(b for service in chosen for b in service.blueprints)):
         app.register_blueprint(blueprint)
     _teach_templates(app)
+    keep_project(app)
     refuse_control_characters(app)
+    refuse_foreign_writes(app)
     secure(app, app.extensions["awe"].elsewhere.values())
+    keep_private(app)
     answer_errors(app)
     close_sessions(app)
     return app
@@ -88,6 +93,14 @@ def _teach_templates(app: Flask) -> None:
         app.jinja_env.filters[name] = getattr(formatting, name)
     app.jinja_env.filters["ago"] = lambda moment: formatting.ago(moment, utc_now())
     app.jinja_env.globals |= {"changed": changed, "version": __version__, "menu": grouped_classes}
-    app.jinja_env.globals |= {"at": at, "picture": picture}
-    for words in (wording.machine_path, wording.clear_boxes, wording.flag_names, wording.branch_words):
+    app.jinja_env.globals |= {
+        "at": at,
+        "picture": picture,
+        "viewer": viewer,
+        "visitor": shown_visitor,
+        "form_token": form_token,
+    }
+    app.jinja_env.globals |= {"project": shown_project, "in_project": in_project, "known_projects": known_projects}
+    app.jinja_env.globals["services_menu"] = services_menu
+    for words in (wording.machine_path, wording.flag_names, wording.branch_words):
         app.jinja_env.globals[words.__name__] = words

@@ -128,11 +128,12 @@ def _values(cls: type[Persistent]) -> list[Field]:
         role = "measured" if column.info.get("measured") else "parameter" if "parameter" in column.info else "described"
         unit = column.info.get("unit", "")
         owner = attribute.parent.class_
-        found.append(Field(attribute.key, _kind(column.type), role, column.comment or "", unit, owner))
+        found.append(Field(attribute.key, kind_of_type(column.type), role, column.comment or "", unit, owner))
     return found
 
 
-def _kind(kind: TypeEngine[Any]) -> str:
+def kind_of_type(kind: TypeEngine[Any]) -> str:
+    """Return what a column of a type holds: number, text, time, date, truth or json."""
     return next((name for known, name in _KINDS if isinstance(kind, known)), "text")
 
 

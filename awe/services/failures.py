@@ -14,9 +14,14 @@ log = logging.getLogger(__name__)
 
 _WAYS_OUT = {
     400: "Something in the address can't be understood. Correct it, or go back a step.",
+    401: "Sign in with a token of yours, then try again.",
+    403: "You may not do this. Go back a step, or ask who may.",
     404: "There is nothing at this address.",
-    405: "These pages only read; nothing can be sent to this address.",
+    405: "Nothing can be sent to this address.",
+    409: "It can't be done as things are; the message says what is missing.",
+    413: "What was sent is larger than this address takes.",
     422: "A file on the data server is damaged, or is not what it should be.",
+    429: "Too much failed from where you are. Wait, then try again.",
     500: "The program failed. What happened is in its log, under the number above.",
     503: "A part of the system does not answer. Try again in a moment.",
 }

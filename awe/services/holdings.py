@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from awe.errors import AweError
+from awe.model.access import own_jobs, visible, visible_numbers
 from awe.model.frame import Frame
 from awe.model.persistent import Job, Persistent, utc_now
 from awe.services.declared import summary_of
@@ -57,10 +58,12 @@ class Holdings:
         }
 
 
-def holdings(session: Session, store: Store) -> Holdings:
-    """Return what there is; a fixed number of statements."""
+def holdings(session: Session, store: Store, project: str = "ALL") -> Holdings:
+    """Return what there is of a project, or of all; a fixed number of statements."""
     table = Persistent.__table__.c
-    rows = session.execute(select(table.class_name, func.count()).group_by(table.class_name))
+    counted = select(table.class_name, func.count()).group_by(table.class_name)
+    counted = counted if project == "ALL" else counted.where(table.project == project)
+    rows = session.execute(visible(session, counted))
     counts = {row[0]: row[1] for row in rows}
     server, problem = _server(store)
     return Holdings(
@@ -68,7 +71,7 @@ def holdings(session: Session, store: Store) -> Holdings:
             heading: [_counted(c, classes, counts) for c in classes] for heading, classes in grouped_classes().items()
         },
         total=sum(counts.values()),
-        newest=_newest(session),
+        newest=_newest(session, project),
         failed=_failed(session),
         running=session.scalar(select(func.count()).select_from(Job).where(Job.state == "running")) or 0,
         server=server,
@@ -82,17 +85,18 @@ def _counted(cls: type[Persistent], group: list[type[Persistent]], counts: dict[
     return ClassCount(cls.__name__, summary_of(cls), sum(counts.get(k, 0) for k in kinds), is_special)
 
 
-def _newest(session: Session) -> list[Summary]:
+def _newest(session: Session, project: str) -> list[Summary]:
     frame = Frame.__table__.c
-    ids = session.scalars(
-        select(frame.object_id).where(frame.filename.is_not(None)).order_by(frame.object_id.desc()).limit(NEWEST)
-    ).all()
+    query = visible_numbers(session, select(frame.object_id).where(frame.filename.is_not(None)), frame.object_id)
+    if project != "ALL":
+        query = query.where(frame.object_id.in_(select(Persistent.object_id).where(Persistent.project == project)))
+    ids = session.scalars(query.order_by(frame.object_id.desc()).limit(NEWEST)).all()
     known = summaries(session, ids)
     return [known[i] for i in ids]
 
 
 def _failed(session: Session) -> list[Job]:
-    query = select(Job).where(Job.state.in_(("failed", "lost")), Job.started > utc_now() - RECENT)
+    query = own_jobs(session, select(Job).where(Job.state.in_(("failed", "lost")), Job.started > utc_now() - RECENT))
     return list(session.scalars(query.order_by(Job.job_id.desc()).limit(FAILED)))
 
 

@@ -1,15 +1,13 @@
 """The attempts to make products, page by page."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from awe.errors import BadRequest
+from awe.model.access import own_jobs, visible
 from awe.model.persistent import Job, Persistent
-from awe.services.addresses import page_number
 from awe.services.declared import plain
 from awe.services.summaries import Summary, summaries
 
@@ -43,24 +41,20 @@ class JobList:
         return {"counts": self.counts, "total": self.total, "page": self.page, "pages": self.pages, "jobs": jobs}
 
 
-def list_jobs(session: Session, given: Mapping[str, str]) -> JobList:
-    """Return the page of jobs that a URL asks for, the newest first; raise BadRequest naming what is wrong with it."""
-    unknown = sorted(set(given) - {"state", "page"})
-    if unknown:
-        raise BadRequest(f"no parameter {', '.join(unknown)[:60]!r} of jobs; there are state, page")
-    state = given.get("state", "")
-    if state and state not in STATES:
-        raise BadRequest(f"state must be {' or '.join(STATES)}, got {state[:60]!r}")
-    page = page_number(given.get("page"))
-    counts = {row[0]: row[1] for row in session.execute(select(Job.state, func.count()).group_by(Job.state))}
-    query = select(Job).order_by(Job.job_id.desc()).limit(PAGE).offset((page - 1) * PAGE)
+def list_jobs(session: Session, state: str = "", page: int = 1) -> JobList:
+    """Return a page of the jobs in a state, or of all, the newest first."""
+    counted = own_jobs(session, select(Job.state, func.count()).group_by(Job.state))
+    counts = {row[0]: row[1] for row in session.execute(counted)}
+    query = own_jobs(session, select(Job)).order_by(Job.job_id.desc()).limit(PAGE).offset((page - 1) * PAGE)
     jobs = list(session.scalars(query.where(Job.state == state) if state else query))
     return JobList(jobs, counts, _made(session, [j.job_id for j in jobs]), state, page)
 
 
 def _made(session: Session, job_ids: list[int]) -> dict[int, list[Summary]]:
     table = Persistent.__table__.c
-    rows = session.execute(select(table.job_id, table.object_id).where(table.job_id.in_(job_ids))).all()
+    rows = session.execute(
+        visible(session, select(table.job_id, table.object_id).where(table.job_id.in_(job_ids)))
+    ).all()
     known = summaries(session, (r.object_id for r in rows))
     found: dict[int, list[Summary]] = {}
     for row in rows:

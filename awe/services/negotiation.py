@@ -8,7 +8,7 @@ from flask import Response, jsonify, make_response, render_template, request
 
 def wants_json() -> bool:
     """Return whether this request asks for JSON."""
-    if request.path.endswith(".json"):
+    if request.path.endswith(".json") or request.is_json:
         return True
     accepted = request.accept_mimetypes
     return accepted["application/json"] > accepted["text/html"]

@@ -1,6 +1,6 @@
 """Everything that is known of one object: values, inputs, users, how it was made, whether it is stale."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -9,12 +9,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from awe.errors import NotFound
+from awe.model.access import visible
 from awe.model.frame import FileBacked, Frame
-from awe.model.lineage import inputs
+from awe.model.judgement import Judgement, history
+from awe.model.lineage import inputs, is_external
 from awe.model.persistent import Job, Persistent, Process, QualityFlag, Validity, persistent_class
+from awe.processing.staleness import external
 from awe.services.declared import Field, fields_of, plain
 from awe.services.lineage_graph import all_edges
-from awe.services.staleness_story import short_story
+from awe.services.same_key import other_versions
+from awe.services.staleness_story import short_story, told
 from awe.services.summaries import Summary, summaries
 
 SHOWN_USERS = 20
@@ -65,7 +69,7 @@ class ObjectView:
     """One object as its page shows it."""
 
     summary: Summary
-    cls: type[Persistent]
+    thing: Persistent
     judgement: str
     flags: list[str]
     values: dict[str, list[Value]]
@@ -80,9 +84,22 @@ class ObjectView:
     """Why it is stale, one sentence each; None if it is not made from anything, or if that takes long to find out."""
     is_long_story: bool = False
     """Whether it is stale takes long to find out, and is told by a page of its own."""
+    external: str = ""
+    """Of what was made elsewhere, the sentence that says so."""
     filename: str | None = None
     linking: list[tuple[str, str]] = field(default_factory=list)
     """(class, link) of tables whose rows may link to the object."""
+    versions: list[Summary] = field(default_factory=list)
+    """Others with the same key, such as the one that took its place."""
+    history: Sequence[Judgement] = ()
+    """Judgements and comments, the newest first."""
+    because: str = ""
+    """Why it was made."""
+
+    @property
+    def cls(self) -> type[Persistent]:
+        """Class of the object."""
+        return type(self.thing)
 
     def as_json(self) -> dict[str, Any]:
         """Return the view as JSON holds it."""
@@ -98,35 +115,45 @@ class ObjectView:
             "process": str(self.process) if self.process else None,
             "job": self.job.job_id if self.job else None,
             "stale": self.stale,
+            "versions": [s.as_json() for s in self.versions],
+            "history": [entry.as_dict() for entry in self.history],
             "why": f"/object/{self.summary.object_id}/why.json" if self.is_long_story else None,
         }
 
 
-def view_object(session: Session, object_id: int) -> ObjectView:
-    """Return all that is known of an object; raise NotFound if there is none of this number."""
+def view_object(session: Session, object_id: int, with_roles: bool = True) -> ObjectView:
+    """Return all that is known of an object; raise NotFound if there is none of this number.
+
+    Without roles, inputs and users are left out: a page that unfolds the lineage has them from there.
+    """
     thing = find_object(session, object_id)
     cls = type(thing)
-    linked, roles = _links(thing), _members(session, thing)
+    linked, roles = _links(thing), _members(session, thing) if with_roles else {}
     ids = [object_id, *linked.values(), *(m["input_id"] for rows in roles.values() for m in rows)]
     known = summaries(session, ids)
-    stale = short_story(session, thing) if inputs(cls) else None
+    can_be_stale = bool(inputs(cls)) and not is_external(thing)
+    stale = short_story(session, thing) if can_be_stale else None
     return ObjectView(
         summary=known[object_id],
-        cls=cls,
+        thing=thing,
         judgement=Validity(thing.is_valid).name.lower(),
         flags=[str(f.name).replace("_", " ").lower() for f in QualityFlag(thing.quality_flags)],
         values=_grouped(thing),
         links=[(f, known[linked[f.name]]) for f in fields_of(cls) if f.name in linked and linked[f.name] in known],
         inputs=[_role(cls, name, rows, known) for name, rows in roles.items()],
-        users=_users(session, object_id),
+        users=_users(session, object_id) if with_roles else [],
         remark=thing.remark,
         reason_invalid=thing.judgement,
         process=thing.process,
         job=thing.job,
         stale=stale,
-        is_long_story=bool(inputs(cls)) and stale is None,
+        is_long_story=can_be_stale and stale is None,
+        external=external(thing) if is_external(thing) else "",
         filename=getattr(thing, "filename", None),
         linking=[] if inputs(cls) or isinstance(thing, Frame) else _linking(cls),
+        versions=other_versions(session, thing),
+        history=history(session, object_id),
+        because=" ".join(told(session, [thing.job.reason])) if thing.job else "",
     )
 
 
@@ -134,9 +161,8 @@ def find_object(session: Session, object_id: int) -> Persistent:
     """Return an object by its number; raise NotFound if there is none."""
     name = None
     if object_id < 2**63:
-        name = session.scalar(
-            select(Persistent.__table__.c.class_name).where(Persistent.__table__.c.object_id == object_id)
-        )
+        columns = Persistent.__table__.c
+        name = session.scalar(visible(session, select(columns.class_name).where(columns.object_id == object_id)))
     found = session.get(persistent_class(name), object_id) if name else None
     if found is None:
         raise NotFound(f"no object {object_id}")
@@ -179,7 +205,7 @@ def _users(session: Session, object_id: int) -> list[Role]:
     """Return what was made from an object, by class and role: the newest of each, and how many there are."""
     graph, table = all_edges().c, Persistent.__table__.c
     own = (table.class_name, graph.role)
-    ranked = (
+    query = (
         select(
             graph.product_id,
             *own,
@@ -188,8 +214,8 @@ def _users(session: Session, object_id: int) -> list[Role]:
         )
         .join(Persistent.__table__, table.object_id == graph.product_id)
         .where(graph.input_id == object_id)
-        .subquery()
     )
+    ranked = visible(session, query).subquery()
     rows = session.execute(
         select(ranked).where(ranked.c.rank <= SHOWN_USERS).order_by(ranked.c.product_id.desc())
     ).all()

@@ -47,7 +47,7 @@ def _operation(rule: str, endpoint: str, declared: Operation) -> dict[str, Any]:
     return {
         "operationId": f"{endpoint}{'.json' if rule.endswith('.json') else ''}:{rule}",
         "summary": declared.summary,
-        "parameters": [*path, *(_parameter(p, "query") for p in declared.parameters)],
+        "parameters": [*path, *(_parameter(p, "query") for p in (*declared.parameters, *declared.shared))],
         "responses": {
             "200": {"description": declared.summary, "content": {kind: {} for kind in declared.answers}},
             **{status: {"description": doc} for status, doc in _ERRORS.items()},

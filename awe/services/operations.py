@@ -80,6 +80,23 @@ class Parameter:
         return words if self.high is None else f"{words} up to {self.high:g}"
 
 
+def _project(text: str) -> str:
+    if len(text) > LONGEST_PROJECT:
+        raise ValueError(text)
+    return text
+
+
+LONGEST_PROJECT = 64
+PROJECT = Parameter(
+    "project",
+    f"project whose objects the tables show, a name of at most {LONGEST_PROJECT} characters; ALL: those of all",
+    default="ALL",
+    example="ALL",
+    parse=_project,
+)
+"""The project context, which all pages hand on."""
+
+
 @dataclass(frozen=True)
 class Operation:
     """One address: what it is for, what it takes, and what kinds of answer it gives."""
@@ -94,7 +111,7 @@ class Operation:
 
     def read(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Return the value of each parameter, defaults included; raise BadRequest for a wrong or unknown one."""
-        known = [p.name for p in self.parameters]
+        known = [p.name for p in (*self.parameters, *self.shared)]
         unknown = [] if self.open_ended else [name for name in given if name not in known]
         if unknown:
             near = near_names(unknown[0][:_SHOWN], known).replace("its attributes", "the parameters")
@@ -102,6 +119,12 @@ class Operation:
                 f"no parameter {unknown[0][:_SHOWN]!r} at this address; {near if known else 'it has none'}"
             )
         return {p.name: p.read(given.get(p.name)) for p in self.parameters}
+
+    @property
+    def shared(self) -> tuple[Parameter, ...]:
+        """The parameters that every page has, and that it need not declare."""
+        is_page = "text/html" in self.answers and all(p.name != PROJECT.name for p in self.parameters)
+        return (PROJECT,) if is_page else ()
 
 
 def describe(operation: Operation) -> Callable[[_View], _View]:

@@ -1,12 +1,13 @@
 """What the pages of one application share: settings, database, files, pictures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import Flask
 from sqlalchemy import Engine
 
 from awe.config import Settings
+from awe.services.attempts import Attempts
 from awe.services.workshop import Workshop
 from awe.store import Store
 
@@ -26,6 +27,8 @@ class Parts:
     """Addresses of services that run alone, by name."""
     writing: Engine
     """For the few pages that write: judgements, comments, and what was made on demand."""
+    attempts: Attempts = field(default_factory=Attempts)
+    """Failed attempts to sign in."""
 
 
 def parts(app: Flask) -> Parts:

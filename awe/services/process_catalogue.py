@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from awe.model.access import visible
 from awe.model.persistent import Persistent, Process
 from awe.services.groups import classes_in_order
 
@@ -40,7 +41,7 @@ def list_processes(session: Session) -> list[ProcessEntry]:
     """Return all processes in processing order, the newest version of each first; two statements."""
     table = Persistent.__table__.c
     counts = select(table.process_id, func.count()).where(table.process_id.is_not(None)).group_by(table.process_id)
-    made: dict[int, int] = {row[0]: row[1] for row in session.execute(counts)}
+    made: dict[int, int] = {row[0]: row[1] for row in session.execute(visible(session, counts))}
     order = {cls.__name__: place for place, cls in enumerate(classes_in_order())}
     rows = sorted(
         session.scalars(select(Process)), key=lambda p: (order.get(p.product_class, len(order)), p.name, -p.version)

@@ -6,8 +6,15 @@ from urllib.parse import urlsplit
 from flask import Blueprint
 
 from awe.errors import BadRequest
+from awe.services.links import at
 from awe.services.pages import COMMON, DBVIEW
-from awe.services.pages.pictures import pictures
+from awe.services.pages.cutout_series import cutout_series
+from awe.services.pages.cutouts import cutouts
+from awe.services.pages.depcuts import depcuts
+from awe.services.pages.imageview import imageview
+from awe.services.pages.imageview_pixels import image_pixels
+from awe.services.pages.imageview_tiles import image_tiles
+from awe.services.pages.rgb import rgb
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,15 @@ SERVICES = {
     service.name: service
     for service in (
         Service("dbview", "tables, objects and their lineage", DBVIEW, "/"),
-        Service("imageview", "images of any size, and pictures of them", (pictures,), "/imageview"),
+        Service(
+            "imageview",
+            "images of any size, and pictures of them",
+            (imageview, image_pixels, image_tiles),
+            "/imageview",
+        ),
+        Service("cutouts", "small images around positions and sources", (cutouts, cutout_series), "/cutouts"),
+        Service("depcuts", "a source in all that its image was made from", (depcuts,), "/depcuts"),
+        Service("rgb", "colour pictures of three frames", (rgb,), "/rgb"),
     )
 }
 
@@ -36,6 +51,12 @@ def chosen_services(names: tuple[str, ...]) -> tuple[Service, ...]:
         if name not in SERVICES:
             raise BadRequest(f"no service {name!r}; there are {', '.join(SERVICES)}")
     return tuple(SERVICES[name] for name in names or SERVICES)
+
+
+def services_menu() -> list[tuple[str, str, str]]:
+    """Return (name, doc, address) of the services that are offered here or elsewhere."""
+    found = ((s.name, s.doc, at(s.name, s.entry)) for s in SERVICES.values())
+    return [(name, doc, address) for name, doc, address in found if address]
 
 
 def parse_addresses(text: str) -> dict[str, str]:
@@ -53,4 +74,4 @@ def parse_addresses(text: str) -> dict[str, str]:
     return found
 
 
-__all__ = ["COMMON", "SERVICES", "Service", "chosen_services", "parse_addresses"]
+__all__ = ["COMMON", "SERVICES", "Service", "chosen_services", "parse_addresses", "services_menu"]

@@ -7,6 +7,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from awe.database import short_transaction
+from awe.model.access import is_restricted, visible
+from awe.model.persistent import Persistent
 from awe.model.rendering import Rendering
 
 
@@ -32,3 +34,14 @@ def earlier(
         query = query.where(Rendering.creator == creator)
     query = query.order_by(Rendering.created.desc(), Rendering.rendering_id.desc())
     return session.scalars(query.limit(size).offset((page - 1) * size)).all()
+
+
+def seen_by(session: Session, found: Sequence[Rendering]) -> list[Rendering]:
+    """Return those of some renderings whose objects may all be seen by whom the session reads for; one statement."""
+    if not is_restricted(session):
+        return list(found)
+    numbers = {number for rendering in found for number in rendering.objects}
+    table = Persistent.__table__.c
+    query = visible(session, select(table.object_id).where(table.object_id.in_(sorted(numbers))))
+    known = set(session.scalars(query))
+    return [rendering for rendering in found if known.issuperset(rendering.objects)]

@@ -1,10 +1,11 @@
 """Headers that keep a page from loading, or being loaded by, anything foreign."""
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
-from awe.errors import BadRequest
+from awe.errors import BadRequest, NotAllowed
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -40,3 +41,16 @@ def refuse_control_characters(app: Flask) -> None:
         for name, value in request.args.items(multi=True):
             if any(c < " " and c not in "\t\r\n" for c in name + value):
                 raise BadRequest(f"parameter {name[:60]!r} contains control characters")
+
+
+def refuse_foreign_writes(app: Flask) -> None:
+    """Let `app` refuse what another site makes a browser send here, before it reaches anything."""
+
+    @app.before_request
+    def _check() -> None:
+        if request.method in ("GET", "HEAD", "OPTIONS"):
+            return
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+        foreign = site not in (None, "same-origin", "none")
+        if foreign or (origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()):
+            raise NotAllowed("only pages of this site can send anything here")

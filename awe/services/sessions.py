@@ -9,14 +9,25 @@ from flask import Flask, current_app, g
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from awe.model.access import restrict
 from awe.services.parts import parts
+from awe.services.visitors import visitor
 
 
 def session() -> Session:
-    """Return the session of this request, opened when it is first asked for."""
+    """Return the session of this request, opened when it is first asked for; it finds what the visitor may see."""
     if "session" not in g:
-        g.session = Session(parts(current_app).engine, autoflush=False)
+        g.session = reading_session()
     return cast(Session, g.session)
+
+
+def reading_session() -> Session:
+    """Return a session of its own that finds what the visitor may see, for what outlives the request: a stream."""
+    own = parts(current_app)
+    opened = Session(own.engine, autoflush=False)
+    if not own.settings.open_reading:
+        restrict(opened, visitor())
+    return opened
 
 
 def close_sessions(app: Flask) -> None:

@@ -1,13 +1,21 @@
 """Whether an object is stale and why, told within the time that a page can wait."""
 
+import re
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from awe.errors import AweError, DatabaseUnavailable
+from awe.model.access import is_restricted
 from awe.model.persistent import Persistent
 from awe.processing.staleness import why_stale
 from awe.services.lineage_graph import all_edges
 from awe.services.sessions import TookTooLong, deadline
+from awe.services.summaries import summaries
+
+UNSEEN = "it has to do with something that you may not see"
+_NAMED = re.compile(r"\b[A-Z]\w+ (\d{1,9})\b")
+"""Objects as sentences name them: class and number."""
 
 LOOKED_AT = 30
 """Ancestors up to which the page of an object says at once whether it is stale: each costs some milliseconds."""
@@ -35,6 +43,8 @@ def full_story(session: Session, thing: Persistent) -> list[str]:
 
 def _story(session: Session, thing: Persistent, patience: float) -> list[str] | None:
     """Return why an object is stale, one sentence each; None if that takes longer than `patience` seconds to tell."""
+    if is_restricted(session):
+        return _retold(session, thing, patience)
     try:
         with deadline(session, patience):
             return why_stale(session, thing)
@@ -42,6 +52,24 @@ def _story(session: Session, thing: Persistent, patience: float) -> list[str] | 
         return None
     except AweError as error:  # that it can't be judged is an answer, too
         return [str(error)]
+
+
+def _retold(session: Session, thing: Persistent, patience: float) -> list[str] | None:
+    """Return the story as somebody may hear it who may not see all: it is true, but names nothing that is hidden."""
+    with Session(session.get_bind(), autoflush=False) as seeing_all:
+        whole = seeing_all.get(type(thing), thing.object_id)
+        reasons = _story(seeing_all, whole, patience) if whole is not None else None
+    return reasons if reasons is None else told(session, reasons)
+
+
+def told(session: Session, sentences: list[str]) -> list[str]:
+    """Return sentences, with another one in place of those that name objects which the session may not show."""
+    if not is_restricted(session):
+        return sentences
+    named = [{int(number) for number in _NAMED.findall(sentence)} for sentence in sentences]
+    known = summaries(session, set().union(*named))
+    kept = [s if numbers <= set(known) else UNSEEN for s, numbers in zip(sentences, named, strict=True)]
+    return list(dict.fromkeys(kept))
 
 
 def _has_many_ancestors(session: Session, object_id: int) -> bool:

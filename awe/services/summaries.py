@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from awe.errors import NotFound
+from awe.model.access import visible
 from awe.model.frame import Frame
 from awe.model.instrument import Chip, Filter
 from awe.model.persistent import Persistent, persistent_class
@@ -46,7 +48,7 @@ class Summary:
 
 
 def summaries(session: Session, object_ids: Iterable[int | None]) -> dict[int, Summary]:
-    """Return summaries by id; a fixed number of statements for any number of objects."""
+    """Return summaries by id, of those that may be seen; a fixed number of statements for any number of objects."""
     wanted = sorted({i for i in object_ids if i is not None})
     found: dict[int, Summary] = {}
     for start in range(0, len(wanted), CHUNK):
@@ -54,10 +56,18 @@ def summaries(session: Session, object_ids: Iterable[int | None]) -> dict[int, S
     return found
 
 
+def summary_with(session: Session, object_id: int) -> Summary:
+    """Return the summary of one object; raise NotFound if there is none of this number."""
+    found = summaries(session, [object_id]).get(object_id)
+    if found is None:
+        raise NotFound(f"no object {object_id}")
+    return found
+
+
 def _summaries(session: Session, ids: list[int]) -> dict[int, Summary]:
     table: Any = Persistent.__table__.c
     query = select(table.object_id, table.class_name, table.is_valid, table.quality_flags)
-    rows = session.execute(query.where(table.object_id.in_(ids))).all()
+    rows = session.execute(visible(session, query.where(table.object_id.in_(ids)))).all()
     frames = _frames(session, [r.object_id for r in rows if issubclass(persistent_class(r.class_name), Frame)])
     named = _names(session, [(r.object_id, r.class_name) for r in rows])
     return {

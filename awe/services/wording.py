@@ -1,7 +1,6 @@
 """Small pieces of text and address that the templates ask for."""
 
 from collections import Counter
-from collections.abc import Mapping
 
 from flask import request
 
@@ -13,11 +12,6 @@ from awe.services.lineage_tree import Node
 def machine_path() -> str:
     """Return the path of the JSON form of this page."""
     return "/index.json" if request.path == "/" else f"{request.path.rstrip('/')}.json"
-
-
-def clear_boxes(given: Mapping[str, str], box: str) -> dict[str, None]:
-    """Return the parameters of the boxes above the columns, to be removed from an address."""
-    return {name: None for name in given if name.startswith(box)}
 
 
 def flag_names(flags: int) -> str:

@@ -29,15 +29,31 @@ class Workshop:
         self._free = threading.Semaphore(makers)
         self._admitted, self._most = 0, makers + waiting
 
-    def get(self, name: str, make: Callable[[], bytes]) -> bytes:
-        """Return a thing; make it and keep it if it is not there. Raise Busy if too many others are being made."""
-        return self.find(name) or self._made_once(name, make)
+    def get(self, name: str, make: Callable[[], bytes], on_disk: bool = True) -> bytes:
+        """Return a thing; make it and keep it if it is not there. Raise Busy if too many others are being made.
 
-    def find(self, name: str) -> bytes | None:
+        What is made as fast as it is read from disk, and can't be counted, is kept in memory only.
+        """
+        return self.find(name, on_disk) or self._made_once(
+            name, lambda: self.find(name, on_disk) or self._kept(name, make(), on_disk)
+        )
+
+    def path(self, name: str, write: Callable[[Path], None]) -> Path:
+        """Return the path of a large thing; let `write` write it if it is not there. Open it at once.
+
+        Not to be called by what is being made itself: who holds a place must not wait for another.
+        """
+        found = self._files.find(name)
+        while found is None:
+            self._made_once(name, lambda: self._written(name, write))
+            found = self._files.find(name)
+        return found
+
+    def find(self, name: str, on_disk: bool = True) -> bytes | None:
         """Return a thing if it is there."""
         with self._lock:
             kept = self._memory.get(name)
-        if kept is not None:
+        if kept is not None or not on_disk:
             return kept
         path = self._files.find(name)
         try:
@@ -78,7 +94,7 @@ class Workshop:
     def _fulfil(self, name: str, promised: "Future[bytes]", make: Callable[[], bytes]) -> None:
         try:
             with self.bench():
-                made = self.find(name) or self._kept(name, make())
+                made = make()
         except BaseException as error:  # noqa: BLE001 - all who wait must hear of it
             promised.set_exception(error)
         else:
@@ -87,11 +103,18 @@ class Workshop:
             with self._lock:
                 del self._making[name]
 
-    def _kept(self, name: str, made: bytes) -> bytes:
-        with self._files.part(name) as part:
-            part.write_bytes(made)
+    def _kept(self, name: str, made: bytes, on_disk: bool) -> bytes:
+        if on_disk:
+            with self._files.part(name) as part:
+                part.write_bytes(made)
         self._remember(name, made)
         return made
+
+    def _written(self, name: str, write: Callable[[Path], None]) -> bytes:
+        if self._files.find(name) is None:
+            with self._files.part(name) as part:
+                write(part)
+        return b""
 
     def _remember(self, name: str, made: bytes) -> None:
         if len(made) <= min(LARGEST_IN_MEMORY, self._memory.maxsize):

@@ -42,7 +42,7 @@ def test_a_plan_names_each_step_and_changes_nothing(awe: Command, raw_home: Path
     result = awe("--home", raw_home, "plan", "ReducedFrame", "--chip", "ccd1")
     assert result.code == 0
     assert result.out.startswith("12 steps for 3 ReducedFrames")
-    assert "there is none" in result.out
+    assert "there is no BiasFrame for ccd1 of the night 2026-02-14" in result.out
     found = json.loads(awe("--home", raw_home, "plan", "coadd", "--json").out)
     assert found["steps"][-1]["class"] == "Coadd"
     assert set(found["steps"][-1]["needs"]) <= {s["number"] for s in found["steps"]}

@@ -51,7 +51,7 @@ def test_queries_plans_and_reasons(connected: prompt.Context, capsys: pytest.Cap
     assert len(prompt.find("RawScienceFrame", "exptime > 1000")) == 0
     (coadd,) = prompt.find(prompt.Coadd)
     assert prompt.get(coadd.object_id) is coadd
-    assert "is up to date. It was made because: there is none" in prompt.why(coadd)
+    assert "is up to date. It was made because: there is no Coadd for SIM-A " in prompt.why(coadd)
     assert prompt.plan(prompt.Coadd, object="SIM-A").steps == []
     assert len(prompt.plan("Coadd", object="SIM-A", threshold=5).steps) == 1
     assert len(prompt.plan("Coadd", {prompt.BiasFrame: {"sigma_clip": 5}}).steps) > 10

@@ -85,7 +85,7 @@ def test_a_failed_job_keeps_target_reason_and_class_of_the_error(ingested):
     assert (failed.error_class, failed.product_class, failed.claim) == ("NotFound", "ReadNoise", None)
     assert failed.error == outcome.failed[0]
     assert failed.error.startswith("ReadNoise ccd1 2026-02-14T13:11:31: ")
-    assert failed.reason == "there is none"
+    assert failed.reason == "there is no ReadNoise for ccd1 of the night 2026-02-14"
     assert failed.finished >= failed.started
     assert outcome.skipped == {1: failed.error}
 
@@ -290,7 +290,7 @@ def _fingerprint_of(site) -> str:
 def _running_job(site, fingerprint: str, **process) -> int:
     with short_transaction(site.engine) as session:
         task = session.scalars(select(Process.process_id).where(Process.product_class == "ReadNoise")).one()
-        described = {"product_class": "ReadNoise", "target": "ReadNoise ccd1", "reason": "there is none"}
+        described = {"product_class": "ReadNoise", "target": "ReadNoise ccd1", "reason": "there is no ReadNoise"}
         job = new_job(fingerprint=fingerprint, creator="bob", project="default", process_id=task, **described)
         for name, value in process.items():
             setattr(job, name, value)

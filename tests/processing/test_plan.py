@@ -36,7 +36,8 @@ def test_a_plan_holds_every_product_once_with_its_reason(ingested):
     plan = ingested.plan(SourceList, object="SIM-A")
 
     assert names(plan) == OF_ONE_NIGHT
-    assert {r for step in plan.steps for r in step.reasons} == {"there is none"}
+    assert all(step.reasons[0].startswith(f"there is no {type(step.product).__name__} ") for step in plan.steps)
+    assert {len(step.reasons) for step in plan.steps} == {1}
     assert plan.up_to_date == plan.impossible == []
 
 

@@ -26,7 +26,7 @@ def test_the_start_page_counts_every_class(client: FlaskClient, world: Any) -> N
 def test_the_start_page_shows_what_is_new_and_what_failed(client: FlaskClient, world: Any) -> None:
     page = client.get("/").text
 
-    assert f"/picture/{world.ids['Coadd']}.png?width=160" in page
+    assert f"/imageview/{world.ids['Coadd']}.png?fit=160" in page
     assert "all pixels of chip ccd40 are flagged" in page
 
 

@@ -18,7 +18,8 @@ from awe.kernels.flag_picture import COLOURS, GROUND
 from awe.kernels.flags import PixelFlag
 from awe.kernels.stretch import apply_stretch, minmax_cuts
 from awe.services.app import create_app
-from awe.services.picture_request import PictureRequest
+from awe.services.image_request import PICTURE_PARAMETERS, Region, Wanted
+from awe.services.operations import Operation
 from awe.services.workshop import Workshop
 
 
@@ -32,7 +33,7 @@ def test_a_picture_shows_the_pixels_of_the_frame_from_the_top_down(client: Flask
     raw = world.ids["RawScienceFrame"]
     image = world.raw_images[raw]
 
-    shown = pixels(client, f"/picture/{raw}.png?cuts=minmax")
+    shown = pixels(client, f"/imageview/{raw}.png?cuts=minmax")
 
     assert np.array_equal(shown, apply_stretch(image, *minmax_cuts(image))[::-1])
 
@@ -41,55 +42,55 @@ def test_given_cuts_are_black_and_white(client: FlaskClient, world: Any) -> None
     raw = world.ids["RawScienceFrame"]
     image = world.raw_images[raw][::-1]
 
-    shown = pixels(client, f"/picture/{raw}.png?cuts=690,710")
+    shown = pixels(client, f"/imageview/{raw}.png?cuts=690,710")
 
     assert set(shown[image < 689.9]) == {0}
     assert set(shown[image > 710.1]) == {255}
 
 
 def test_an_inverted_picture_is_dark_where_the_other_is_bright(client: FlaskClient, world: Any) -> None:
-    address = f"/picture/{world.ids['RawScienceFrame']}.png"
+    address = f"/imageview/{world.ids['RawScienceFrame']}.png"
 
     assert np.array_equal(pixels(client, f"{address}?invert=1"), 255 - pixels(client, address))
 
 
-@pytest.mark.parametrize(("query", "size"), [("bin=3", (86, 67)), ("width=160", (128, 100)), ("width=300", (256, 200))])
+@pytest.mark.parametrize(("query", "size"), [("bin=3", (86, 67)), ("fit=160", (128, 100)), ("fit=300", (256, 200))])
 def test_a_picture_is_made_smaller_by_whole_numbers(
     client: FlaskClient, world: Any, query: str, size: tuple[int, int]
 ) -> None:
-    address = f"/picture/{world.ids['Coadd']}.png?{query}"
+    address = f"/imageview/{world.ids['Coadd']}.png?{query}"
 
     assert pixels(client, address).shape == size[::-1]
     assert int(client.get(address).headers["X-Binning"]) == -(-256 // size[0])
 
 
 def test_jpeg_is_nearly_the_same(client: FlaskClient, world: Any) -> None:
-    address = f"/picture/{world.ids['BiasFrame']}"
+    address = f"/imageview/{world.ids['BiasFrame']}"
     difference = pixels(client, f"{address}.png?bin=4").astype(int) - pixels(client, f"{address}.jpg?bin=4")
 
     assert np.abs(difference).mean() < 4
 
 
 def test_a_flag_map_has_the_colours_of_its_bits(client: FlaskClient, world: Any) -> None:
-    shown = pixels(client, f"/picture/{world.ids['Coadd']}.png?plane=flags")
+    shown = pixels(client, f"/imageview/{world.ids['Coadd']}.png?plane=flags")
 
     expected = np.where((world.flags[::-1] == 1)[..., None], COLOURS[PixelFlag.HOT], GROUND)
     assert np.array_equal(shown, expected)
 
 
 def test_a_binned_map_loses_no_flagged_pixel(client: FlaskClient, world: Any) -> None:
-    shown = pixels(client, f"/picture/{world.ids['HotPixelMap']}.png?bin=16")
+    shown = pixels(client, f"/imageview/{world.ids['HotPixelMap']}.png?bin=16")
 
     assert (shown == COLOURS[PixelFlag.HOT]).all(axis=2).sum() == 13 + 2
 
 
 def test_a_plane_that_the_file_lacks_is_not_found(client: FlaskClient, world: Any) -> None:
-    assert client.get(f"/picture/{world.ids['BiasFrame']}.png?plane=weight").status_code == 404
-    assert pixels(client, f"/picture/{world.ids['Coadd']}.png?plane=weight").shape == (200, 256)
+    assert client.get(f"/imageview/{world.ids['BiasFrame']}.png?plane=weight").status_code == 404
+    assert pixels(client, f"/imageview/{world.ids['Coadd']}.png?plane=weight").shape == (200, 256)
 
 
 def test_a_picture_is_kept_for_ever(client: FlaskClient, world: Any) -> None:
-    address = f"/picture/{world.ids['Coadd']}.png?width=160"
+    address = f"/imageview/{world.ids['Coadd']}.png?fit=160"
     first = client.get(address)
     second = client.get(address, headers={"If-None-Match": first.headers["ETag"]})
 
@@ -99,7 +100,7 @@ def test_a_picture_is_kept_for_ever(client: FlaskClient, world: Any) -> None:
 
 
 def test_a_cached_picture_needs_no_data_server(app: Flask, world: Any, tmp_path: Path) -> None:
-    address = f"/picture/{world.ids['Coadd']}.png?width=100"
+    address = f"/imageview/{world.ids['Coadd']}.png?fit=100"
     first = app.test_client().get(address).data
     made = list((tmp_path / "cache" / "pictures").rglob("*.png"))
 
@@ -154,7 +155,7 @@ def test_the_workshop_is_kept_to_its_size(tmp_path: Path) -> None:
     ("query", "said"),
     [
         ("stretch=cubic", "stretch must be linear or log or sqrt or asinh"),
-        ("cuts=best", "cuts must be one of zscale, percentile, minmax, or two values"),
+        ("cuts=best", "zscale, percentile, p99, minmax, or two values"),
         ("cuts=1,2,3", "two values"),
         ("cuts=5,1", "smaller one first"),
         ("cuts=nan,1", "finite"),
@@ -165,31 +166,36 @@ def test_the_workshop_is_kept_to_its_size(tmp_path: Path) -> None:
         ("bin=1e3", "from 1 to 512"),
         ("bin=²", "from 1 to 512"),
         ("bin=99999999999999999999", "from 1 to 512"),
-        ("width=9000", "from 16 to 8192"),
-        ("width=16&bin=2", "give one of them"),
+        ("fit=9000", "from 16 to 8192"),
+        ("fit=16&bin=2", "give one of them"),
         ("invert=maybe", "invert must be 0 or 1"),
         ("plane=../etc", "plane must be image or weight or flags"),
-        ("size=3", "no picture parameter size"),
+        ("sise=3", "no parameter 'sise'"),
         ("stretch=%00", "control characters"),
     ],
 )
 def test_a_picture_that_can_not_be_meant_is_refused(client: FlaskClient, world: Any, query: str, said: str) -> None:
-    answer = client.get(f"/picture/{world.ids['Coadd']}.png?{query}", headers={"Accept": "application/json"})
+    answer = client.get(f"/imageview/{world.ids['Coadd']}.png?{query}", headers={"Accept": "application/json"})
 
     assert answer.status_code == 400
     assert answer.json is not None
     assert said in answer.json["error"]
 
 
+def wanted(**given: str) -> Wanted:
+    return Wanted.of(Operation("", PICTURE_PARAMETERS).read(given))
+
+
 def test_too_large_a_picture_is_refused_with_the_binning_that_would_do() -> None:
+    whole = Region(0, 27000, 0, 12000)
     with pytest.raises(BadRequest, match=r"324,000,000 pixels, the limit is 40,000,000: ask for bin=3"):
-        PictureRequest().binning(27000, 12000)
-    assert PictureRequest(bin=3).binning(27000, 12000) == 3
-    assert PictureRequest(width=160).binning(27000, 12000) == 169
+        wanted().binning(whole)
+    assert wanted(bin="3").binning(whole) == 3
+    assert wanted(fit="160").binning(whole) == 169
 
 
 @pytest.mark.parametrize(
-    "address", ["/picture/999.png", "/picture/1.png", "/picture/x.png", "/picture/24.png", "/picture/0.png"]
+    "address", ["/imageview/999.png", "/imageview/1.png", "/imageview/x.png", "/imageview/24.png", "/imageview/0.png"]
 )
 def test_there_is_no_picture_of_what_is_no_frame(client: FlaskClient, address: str) -> None:
     assert client.get(address).status_code == 404

@@ -1,7 +1,9 @@
 """What can't be meant is refused in one look, for people and for programs, and nothing leaks."""
 
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -33,10 +35,23 @@ HOSTILE = [
         ("/table/Coadd?sort=wcs", 400, "no single value"),
         ("/table/Coadd?sort=regridded_frames", 400, "no single value"),
         ("/table/Coadd?columns=wings", 400, "has no column 'wings'"),
-        ("/table/Coadd?columns=regridded_frames", 400, "many objects and no column"),
-        ("/table/Coadd?page=0", 400, "page must be a whole number from 1"),
-        ("/table/Coadd?page=-1", 400, "page must be"),
-        ("/table/Coadd?page=999999999999", 400, "page must be"),
+        ("/table/Coadd?page=1", 400, "no table parameter 'page'"),
+        ("/table/Coadd?after=x", 400, "no place in this table"),
+        ("/table/Coadd?after=[1,2,3]", 400, "no place in this table"),
+        ("/table/Coadd?after=[null]", 400, "no place in this table"),
+        ("/table/Coadd?after=[1]&before=[2]", 400, "not both"),
+        ("/table/Coadd?before=[1e400]&sort=exptime", 400, "no place in this table"),
+        ("/table/Coadd?count=3", 400, "count must be quick or exact"),
+        ("/table/Coadd?size=0", 400, "from 1 to 1000"),
+        ("/table/Coadd?columns=zeropoint.x", 400, "zeropoint of Coadd is a value, not a link"),
+        ("/table/Coadd?sort=regridded_frames.seeing", 400, "no single value"),
+        ("/table/Coadd?where=cone(1,2,30)", 400, "at most 20 degrees"),
+        ("/table/Coadd.csv?where=zeropont > 3", 400, "zeropoint"),
+        ("/table/Coadd.vot?limit=3", 400, "no table parameter"),
+        ("/query/Coad", 404, "near ones: Coadd"),
+        ("/query/Coadd?unfold=zeropoint", 400, "only links unfold"),
+        ("/query/Coadd?open=wings", 400, "no column 'wings'"),
+        ("/query/Chip?near=1 2", 400, "no place on the sky"),
         ("/table/Coadd?size=1001", 400, "from 1 to 1000"),
         ("/table/Coadd?limit=3", 400, "no table parameter"),
         ("/table/Coadd?where=zeropont > 3", 400, "zeropoint"),
@@ -45,7 +60,7 @@ HOSTILE = [
         ("/table/Coadd?q.exptime=long", 400, "compared with a number"),
         ("/table/Coadd?q.exptime=>", 400, "what?"),
         ("/table/Coadd?q.exptime=nan", 400, "finite number"),
-        ("/table/Coadd?q.night=yesterday", 400, "compared with a time"),
+        ("/table/Coadd?q.night=yesterday", 400, "compared with a date"),
         ("/table/Coadd?q.wcs=1", 400, "structure"),
         ("/table/Coadd?q.wings=1", 400, "no column"),
         ("/table/ReducedFrame?q.bias=x", 400, "number of an object"),
@@ -57,7 +72,7 @@ HOSTILE = [
         ("/object/1/file", 404, "has no file"),
         ("/object/1/sources", 404, "neither a SourceList nor an AssociateList"),
         ("/object/99999/tree", 404, "no object 99999"),
-        ("/object/1/tree?down=2", 400, "down must be 0"),
+        ("/object/1/tree?down=2", 400, "down must be 0 or 1"),
         ("/object/1/tree?up=1", 400, "no parameter"),
         ("/jobs?state=odd", 400, "state must be"),
         ("/jobs?page=x", 400, "page must be"),
@@ -88,27 +103,42 @@ def test_a_request_that_can_not_be_meant_is_refused(client: FlaskClient, address
         "/table/Coadd?q.exptime={}",
         "/table/Coadd?q.filter={}",
         "/table/Coadd?q.{}=1",
-        "/table/Coadd?page={}",
+        "/table/Coadd?after={}",
+        "/table/Coadd?before={}",
+        "/table/Coadd?count={}",
+        "/table/Coadd?project={}",
+        "/table/Coadd.csv?where={}",
+        "/table/Coadd.vot?q.object={}",
+        "/table/Coadd.fits?project={}",
+        "/query/Coadd?where={}",
+        "/query/Coadd?q.object={}",
+        "/query/Coadd?op.object={}",
+        "/query/Coadd?unfold={}",
+        "/query/Coadd?open={}",
+        "/query/Coadd?near={}&within={}",
+        "/object/56/sources?where={}",
+        "/object/56/sources.vot?q.SID={}",
+        "/?project={}",
         "/object/{}",
         "/object/55/tree?down={}",
         "/object/56/sources?sort={}",
-        "/picture/55.{}",
-        "/picture/55.png?cuts={}",
-        "/picture/55.png?plane={}",
+        "/imageview/55.{}",
+        "/imageview/55.png?cuts={}",
+        "/imageview/55.png?plane={}",
         "/jobs?state={}",
         "/find?q={}",
     ],
 )
 def test_hostile_text_is_harmless_in_every_field(client: FlaskClient, address: str, text: str) -> None:
-    answer = client.get(address.format(text))
+    answer = client.get(address.replace("{}", quote(text, safe="%")))
 
-    assert answer.status_code in (200, 302, 400, 404, 308), answer.text
-    assert "<script>alert" not in answer.text
+    assert answer.status_code in (200, 301, 302, 400, 404, 308), answer.text
+    assert "<script>alert" not in answer.text or answer.mimetype == "application/fits"
     assert "Traceback" not in answer.text
 
 
 @pytest.mark.parametrize(
-    "address", ["/", "/table/Coadd", "/object/55", "/picture/55.png", "/nothing", "/healthz", "/static/awe.css"]
+    "address", ["/", "/table/Coadd", "/object/55", "/imageview/55.png", "/nothing", "/healthz", "/static/awe.css"]
 )
 def test_every_answer_forbids_what_is_foreign(client: FlaskClient, address: str) -> None:
     headers = client.get(address, buffered=True).headers
@@ -122,6 +152,7 @@ def test_every_answer_forbids_what_is_foreign(client: FlaskClient, address: str)
 def test_no_page_names_another_host_or_carries_script_or_style(client: FlaskClient, address: str) -> None:
     page = client.get(address).text
 
+    page = re.sub(r'<script [^>]*src="/static/[^"]*"[^>]*></script>', "", page)
     for foreign in ("http://", "https://", "<script", "<style", " style=", " onclick="):
         assert foreign not in page, foreign
 
@@ -156,7 +187,7 @@ def test_a_data_server_that_is_down_is_told(world: Any, tmp_path: Path, monkeypa
     assert "can&#39;t be used" in client.get("/").text
     assert client.get("/").status_code == 200
     assert client.get(f"/object/{world.ids['Coadd']}").status_code == 200
-    assert client.get(f"/picture/{world.ids['Coadd']}.png").status_code == 503
+    assert client.get(f"/imageview/{world.ids['Coadd']}.png").status_code == 503
     health = client.get("/healthz")
     assert health.status_code == 503
     assert health.json is not None

@@ -59,7 +59,7 @@ def test_a_person_can_click_from_coadd_to_raw_frame(client: FlaskClient, world: 
 
     for raw in world.raws:
         assert f'href="/object/{raw}"' in page
-        assert f"/picture/{raw}.png?width=160" in page
+        assert f"/imageview/{raw}.png?fit=160" in page
 
 
 def test_the_statements_of_a_tree_grow_with_its_depth_only(client: FlaskClient, world: Any, statements: Any) -> None:

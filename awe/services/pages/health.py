@@ -9,6 +9,7 @@ from awe.errors import AweError
 from awe.services.operations import Operation, describe
 from awe.services.parts import parts
 from awe.services.sessions import session
+from awe.services.site import site_name
 
 health = Blueprint("health", __name__)
 
@@ -19,10 +20,14 @@ def show() -> Response:
     """Answer 200 if database and data server do, else 503, and say which does not."""
     state = {"database": _database(), "data_server": _data_server()}
     well = all(answer == "ok" for answer in state.values())
-    response = jsonify({"status": "ok" if well else "degraded", "version": __version__} | state)
+    response = jsonify({"status": "ok" if well else "degraded", "version": __version__} | state | {"site": _site()})
     response.status_code = 200 if well else 503
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _site() -> str:
+    return site_name(parts(current_app).engine.url)
 
 
 def _database() -> str:

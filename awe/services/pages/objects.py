@@ -1,6 +1,5 @@
 """Objects: all that is known of one, its header, its file, its sources."""
 
-from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request, send_file
@@ -8,54 +7,174 @@ from flask import Blueprint, Response, current_app, request, send_file
 from awe.errors import NotFound
 from awe.kernels.flag_picture import COLOURS
 from awe.kernels.stretch import Cuts, Stretch
+from awe.model.access import may_judge
 from awe.model.catalogue import AssociateList, SourceList
+from awe.model.frame import Calibration
+from awe.model.lineage import inputs
+from awe.model.persistent import QualityFlag, Validity
 from awe.services.declared import summary_of
-from awe.services.negotiation import answer
+from awe.services.image_look import LOOK_PARAMETERS, cuts_text
+from awe.services.image_request import PLANE
+from awe.services.images import offered_planes
+from awe.services.negotiation import answer, wants_json
 from awe.services.objectview import ObjectView, find_object, view_object
+from awe.services.operations import Operation, Parameter, describe
 from awe.services.parts import parts
-from awe.services.picture import offered_planes
-from awe.services.picture_request import PictureRequest
 from awe.services.sessions import session
-from awe.services.source_rows import source_rows
 from awe.services.staleness_story import full_story
+from awe.services.summaries import summary_with
+from awe.services.unfolding import DEEPEST, LONGEST_LIST, MOST_OPEN, NONE, SHORT_LIST, parse_numbers, unfold_around
+from awe.services.visitors import visitor
+from awe.services.why_not_story import is_asked_of, not_used, worth_asking
 from awe.store import Store
 
 objects = Blueprint("objects", __name__)
 
 PICTURE_WIDTH = 1024
-_LOOKS = ("stretch", "cuts", "invert", "plane")
+PAGE_KINDS = {"instrument": "instrument", "filter": "filter", "grid_target": "grid", "observing_block": "run"}
+"""Kinds of pages of nights, by the link of an object that leads there."""
+_LOOKS = ("stretch", "cuts", "cmap", "invert", "plane")
 
 
 def _store() -> Store:
     return parts(current_app).store
 
 
+ROWS = Parameter("rows", "members of each list that are shown", "integer", SHORT_LIST, low=1, high=LONGEST_LIST)
+_SHOW = Operation(
+    "All that is known of an object: values, what it was made from and what was made of it, judgements and comments.",
+    (
+        Parameter("expand", "objects that are unfolded below", example="812,815", default=NONE, parse=parse_numbers),
+        Parameter("depth", "levels of what it was made from that are unfolded", "integer", 1, low=1, high=DEEPEST),
+        ROWS,
+        *LOOK_PARAMETERS,
+        PLANE,
+    ),
+)
+_BRANCH = Operation(
+    "What the page of an object unfolds at one place, as a piece of that page.",
+    (
+        Parameter("level", "level of the place", "integer", 1, low=1, high=1000),
+        Parameter("down", "what was made of it, instead of what it was made from", "boolean"),
+        Parameter("page", "object whose page it is", "integer", low=1, high=2**31 - 1),
+        Parameter("expand", "objects that are unfolded there", example="812,815", default=NONE, parse=parse_numbers),
+        ROWS,
+    ),
+)
+_WHY_NOT = Operation(
+    "Why a calibration is not used for a frame; either may be the object.",
+    (Parameter("other", "the frame, or the calibration", "integer", low=1, high=2**31 - 1, example=815),),
+)
+
+
 @objects.get("/object/<number:object_id>")
 @objects.get("/object/<number:object_id>.json", endpoint="json")
+@describe(_SHOW)
 def show(object_id: int) -> Response:
     """Show all that is known of an object."""
-    look = replace(PictureRequest.parse("png", request.args.to_dict()), bin=None, width=PICTURE_WIDTH)
-    view = view_object(session(), object_id)
-    return answer("object.html", view.as_json, view=view, doc=summary_of(view.cls), **_shown(view, look))
+    given = _SHOW.read(request.args.to_dict())
+    looks = {name: request.args[name] for name in _LOOKS if request.args.get(name)}
+    if wants_json():
+        return answer("object.html", view_object(session(), object_id).as_json)
+    view = view_object(session(), object_id, with_roles=False)
+    trees = [
+        unfold_around(session(), view.summary, given["expand"], given["depth"], down, rows=given["rows"])
+        for down in (False, True)
+    ]
+    return answer(
+        "object.html",
+        dict,
+        view=view,
+        doc=summary_of(view.cls),
+        up=trees[0] if inputs(view.cls) else None,
+        down=trees[1] if trees[1].root.branches else None,
+        lost=sorted(given["expand"] - trees[0].opened - trees[1].opened),
+        **_shown(view, given),
+        **_unfolding(given["expand"], looks | {n: request.args[n] for n in ("depth", "rows") if request.args.get(n)}),
+        **_judging(view),
+    )
 
 
-def _shown(view: ObjectView, look: PictureRequest) -> dict[str, Any]:
-    read = {v.field.name: v.value for group in view.values.values() for v in group}
-    given = {name: request.args[name] for name in _LOOKS if request.args.get(name)}
-    shown = {"stretch": look.stretch.value, "cuts": "zscale", "plane": look.plane.value} | given
-    nx, ny = read.get("naxis1"), read.get("naxis2")
-    factor = look.binning(nx, ny) if nx and ny else 1
+@objects.get("/object/<number:object_id>/branch")
+@objects.get("/object/<number:object_id>/branch.json", endpoint="branch_json")
+@describe(_BRANCH)
+def branch(object_id: int) -> Response:
+    """Show what one place of a tree unfolds to."""
+    given = _BRANCH.read(request.args.to_dict())
+    summary = summary_with(session(), object_id)
+    tree = unfold_around(session(), summary, given["expand"], 1, given["down"], given["level"], given["rows"])
+    return answer(
+        "branch.html",
+        tree.root.as_json,
+        u=tree,
+        page=given["page"] or object_id,
+        **_unfolding(given["expand"], {}),
+    )
+
+
+def _unfolding(expand: frozenset[int], looks: dict[str, str]) -> dict[str, Any]:
+    def written(numbers: frozenset[int]) -> str:
+        return ",".join(map(str, sorted(numbers)))
+
     return {
-        "look": shown | {"width": PICTURE_WIDTH},
+        "expand": expand,
+        "given_looks": looks,
+        "adding": lambda numbers, one: written(numbers | {one}),
+        "leaving": lambda numbers, one: written(numbers - {one}),
+        "most_open": MOST_OPEN,
+        "most_rows": LONGEST_LIST,
+    }
+
+
+def _judging(view: ObjectView) -> dict[str, Any]:
+    who = visitor()
+    return {
+        "may_judge": may_judge(who, view.thing),
+        "may_comment": bool(who),
+        "may_ask": is_asked_of(view.thing),
+        "page_kinds": PAGE_KINDS,
+        "flags_known": [(str(f.name), str(f.name).replace("_", " ").lower()) for f in QualityFlag],
+        "validities": [v.name.lower() for v in Validity],
+    }
+
+
+def _shown(view: ObjectView, given: dict[str, Any]) -> dict[str, Any]:
+    read = {v.field.name: v.value for group in view.values.values() for v in group}
+    look = {name: given[name] for name in ("stretch", "cmap", "plane")} | {"cuts": cuts_text(given["cuts"])}
+    nx, ny = read.get("naxis1"), read.get("naxis2")
+    factor = -(-nx // PICTURE_WIDTH) if nx and ny else 1
+    return {
+        "look": look | {"invert": 1 if given["invert"] else "", "width": PICTURE_WIDTH},
         "size": (-(-nx // factor), -(-ny // factor)) if nx and ny else None,
         "is_tiny": nx is not None and nx < PICTURE_WIDTH // 2,
         "stretches": [s.value for s in Stretch],
         "cuts": [c.value for c in Cuts],
-        "planes": offered_planes(_store(), view.filename) if view.summary.has_picture and view.inputs else [],
+        "planes": offered_planes(_store(), view.filename) if view.summary.has_picture and inputs(view.cls) else [],
         "flag_colours": [(str(f.name).replace("_", " ").lower(), f"rgb{c}") for f, c in COLOURS.items()],
         "position": (read["ra"], read["dec"]) if "ra" in read and "dec" in read else None,
         "has_sources": issubclass(view.cls, SourceList | AssociateList),
     }
+
+
+@objects.get("/object/<number:object_id>/why-not")
+@objects.get("/object/<number:object_id>/why-not.json", endpoint="why_not_json")
+@describe(_WHY_NOT)
+def why_not(object_id: int) -> Response:
+    """Show why a calibration is not used for a frame."""
+    other = _WHY_NOT.read(request.args.to_dict())["other"]
+    thing = find_object(session(), object_id)
+    if not is_asked_of(thing):
+        raise NotFound(f"{thing} is neither a calibration nor a frame of one chip")
+    reasons = not_used(session(), thing, other) if other else []
+    return answer(
+        "why_not.html",
+        lambda: {"object_id": object_id, "other": other, "reasons": reasons},
+        thing=thing,
+        is_calibration=isinstance(thing, Calibration),
+        other=other,
+        reasons=reasons,
+        near=worth_asking(session(), thing),
+    )
 
 
 def _filename(object_id: int) -> tuple[str, int | None]:
@@ -96,13 +215,3 @@ def file(object_id: int) -> Response:
     filename, _ = _filename(object_id)
     path = _store().retrieve(filename)
     return send_file(path, mimetype="application/fits", as_attachment=True, download_name=filename, conditional=True)
-
-
-@objects.get("/object/<number:object_id>/sources")
-@objects.get("/object/<number:object_id>/sources.json", endpoint="sources_json")
-def sources(object_id: int) -> Response:
-    """Show a page of the rows of a source list or associate list."""
-    given = request.args.to_dict()
-    thing = find_object(session(), object_id)
-    rows = source_rows(session(), thing, given)
-    return answer("sources.html", rows.as_json, thing=thing, listed=rows, given=given)

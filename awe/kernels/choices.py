@@ -1,0 +1,60 @@
+"""Choices that users make among the ways of the kernels; imports nothing heavy, so that the model can name them."""
+
+from enum import StrEnum
+
+
+class Overscan(StrEnum):
+    """How the bias level follows from the overscan."""
+
+    NONE = "none"
+    CONSTANT = "constant"
+    PER_ROW = "per_row"
+
+
+class Combine(StrEnum):
+    """How images are combined, per pixel."""
+
+    MEAN = "mean"
+    MEDIAN = "median"
+    CLIPPED = "clipped"
+    WEIGHTED = "weighted"
+
+
+class Association(StrEnum):
+    """How sources are joined."""
+
+    CHAIN = "chain"
+    """Friends of friends: all sources linked by steps shorter than the radius, of any list."""
+    MASTER = "master"
+    """Sources of the first list, each with its mutual nearest of every other list; others stay alone."""
+    MATCHED = "matched"
+    """List by list: each is matched to the mean positions of the associates of the lists before it."""
+
+
+class Kernel(StrEnum):
+    """How an image is interpolated between its pixels."""
+
+    NEAREST = "nearest"
+    BILINEAR = "bilinear"
+    LANCZOS2 = "lanczos2"
+    LANCZOS3 = "lanczos3"
+    LANCZOS4 = "lanczos4"
+
+    @property
+    def taps(self) -> int:
+        """Number of rows, and of columns, of input pixels that make an output pixel."""
+        return {"nearest": 2, "bilinear": 2, "lanczos2": 4, "lanczos3": 6, "lanczos4": 8}[self.value]
+
+    @property
+    def origin(self) -> float:
+        """Where the phases 0 to 1 begin, relative to the centre of a pixel."""
+        return -0.5 if self is Kernel.NEAREST else 0.0
+
+
+class Method(StrEnum):
+    """How the values of an output pixel become one."""
+
+    WEIGHTED = "weighted"
+    AVERAGE = "average"
+    MEDIAN = "median"
+    CLIPPED = "clipped"

@@ -1,0 +1,134 @@
+"""Cutouts: pixels around a position of a frame, or around the sources of a list."""
+
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, redirect, request
+
+from awe.errors import BadRequest
+from awe.services.addresses import changed
+from awe.services.cutout import VERSION, Spot, make_cutout
+from awe.services.cutout_request import MEDIA_TYPES, PARAMETERS, CutoutRequest
+from awe.services.cutout_runs import SELECTIONS, frame_classes
+from awe.services.cutout_spot import PLACE, find_spot
+from awe.services.journal import Journal
+from awe.services.negotiation import answer
+from awe.services.operations import Operation, Parameter, describe
+from awe.services.parts import parts
+from awe.services.position_lists import MOST
+from awe.services.sessions import session
+
+cutouts = Blueprint("cutouts", __name__)
+
+FORM = Parameter("form", "kind of file", choices=(*MEDIA_TYPES, "json"), example="png")
+FRAME = Operation(
+    "A cutout of a frame around a position: picture, FITS file with its coordinate system, or (json) the steps of "
+    "making it with their times",
+    (*PLACE, *PARAMETERS),
+    (*MEDIA_TYPES.values(), "application/json"),
+    path=(FORM,),
+)
+OF_FRAME = Operation(
+    "Leads to a cutout of a frame; for forms",
+    (
+        Parameter("frame", "number of the frame", "integer", low=1, high=2**31 - 1),
+        Parameter("form", "kind of file", choices=tuple(MEDIA_TYPES), default="png"),
+        *PLACE,
+        *PARAMETERS,
+    ),
+    ("text/html",),
+)
+START = Operation("Where cutouts begin: a position, the sources of a list, associates, or positions that are sent")
+FOREVER = "private, max-age=31536000, immutable"
+
+
+@cutouts.get("/cutouts")
+@cutouts.get("/cutouts.json", endpoint="start_json")
+@describe(START)
+def start() -> Response:
+    """Show the forms that ask for cutouts."""
+    START.read(request.args)
+    shown = {"classes": frame_classes(), "most": MOST, "parameters": PARAMETERS}
+    return answer("cutouts.html", lambda: {"kinds": list(SELECTIONS), "classes": frame_classes()}, **shown)
+
+
+@cutouts.get("/cutouts/frame")
+@describe(OF_FRAME)
+def of_frame() -> Response:
+    """Go to the cutout of the frame that a form names."""
+    read = OF_FRAME.read(request.args)
+    if read["frame"] is None:
+        raise BadRequest("frame is missing: give the number of a frame")
+    given = {name: value for name, value in request.args.items() if name not in ("frame", "form") and value}
+    return redirect(changed(f"/cutouts/frame/{read['frame']}.{read['form']}", given))  # type: ignore[return-value]
+
+
+@cutouts.get("/cutouts/frame/<number:object_id>.<form>")
+@describe(FRAME)
+def frame(object_id: int, form: str) -> Response:
+    """Send a cutout of a frame."""
+    read = FRAME.read(request.args)
+    if form not in FORM.choices:
+        raise BadRequest(f"no cutouts of kind {form[:20]!r}; there are {', '.join(FORM.choices)}")
+    wanted = CutoutRequest.of(read)
+    spot = find_spot(session(), parts(current_app).store, object_id, read, wanted, with_sky=form in ("fits", "json"))
+    session().rollback()  # hold no transaction while pixels are computed
+    return _steps(spot, wanted) if form == "json" else send_cutout(spot, wanted, form)
+
+
+def send_cutout(spot: Spot, wanted: CutoutRequest, form: str) -> Response:
+    """Answer with a cutout, made now or kept; how it came about is in the header Server-Timing."""
+    own, journal = parts(current_app), Journal()
+    wanted = wanted.plain() if form == "fits" else wanted
+    name = cutout_name(spot, wanted, form)
+    response = Response(mimetype=MEDIA_TYPES[form])
+    response.set_etag(name.partition(".")[0][-24:])
+    response.headers["Cache-Control"] = FOREVER
+    if request.if_none_match.contains_weak(response.get_etag()[0] or ""):
+        response.status_code = 304
+        return response
+    with journal.step("kept", "found among what was made before"):
+        found = own.workshop.find(name)
+    if found is None:
+        found = own.workshop.get(name, lambda: make_cutout(own.store, spot, wanted, form, journal))
+    response.set_data(found)
+    response.headers["Server-Timing"] = journal.server_timing()
+    if form == "fits":
+        response.headers["Content-Disposition"] = f'attachment; filename="cutout-{spot.frame.object_id}.fits"'
+    return response
+
+
+def cutout_name(spot: Spot, wanted: CutoutRequest, form: str) -> str:
+    """Return the name of a finished cutout: all that its bytes depend on."""
+    looks = replace(wanted, where="auto")  # the pixels are the same wherever they are cut out
+    wcs = spot.wcs.items if spot.wcs is not None and form == "fits" else ()
+    axes = spot.axes if wanted.north or not wanted.extent.in_pixels else None
+    place = (spot.frame.object_id, spot.frame.content, spot.frame.hdu, spot.x, spot.y, axes)
+    text = repr((VERSION, place, spot.ellipse, looks, wcs, spot.cards))
+    return f"cutout-{sha256(text.encode()).hexdigest()[:40]}.{form}"
+
+
+def _steps(spot: Spot, wanted: CutoutRequest) -> Response:
+    """Answer with what is done to make a cutout, and how long it takes."""
+    own, journal = parts(current_app), Journal()
+    with own.workshop.bench():
+        made = make_cutout(own.store, spot, wanted, "png", journal)
+    found = _described(spot) | {"bytes": len(made), "ms": round(journal.total, 3), "steps": journal.as_json()}
+    response = jsonify(found)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _described(spot: Spot) -> dict[str, Any]:
+    sky = [float(v) for v in spot.wcs.to_sky(spot.x, spot.y)] if spot.wcs else [None, None]
+    return {
+        "object_id": spot.frame.object_id,
+        "label": spot.frame.label,
+        "filename": spot.frame.filename,
+        "x": spot.x + 1,
+        "y": spot.y + 1,
+        "ra": sky[0],
+        "dec": sky[1],
+        "pixel_scale": spot.axes.scale if spot.axes else None,
+    }

@@ -1,0 +1,84 @@
+"""The query page of a class: a form made from its declaration, and the query as address, prompt line and command."""
+
+from flask import Blueprint, make_response, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from awe.model.sky_search import is_placed
+from awe.services.addresses import changed
+from awe.services.column_conditions import OPERATORS
+from awe.services.declared import summary_of
+from awe.services.operations import Operation, Parameter, describe
+from awe.services.pages.tables import class_named
+from awe.services.query_form import form_parameters, parse_unfold, query_form, sky_condition
+from awe.services.table_request import (
+    BOX,
+    OPEN_ENDED,
+    OPERATOR,
+    PARAMETERS,
+    clean,
+    command_line,
+    parse_request,
+    prompt_line,
+)
+
+query = Blueprint("query", __name__)
+
+_OWN = (
+    Parameter("unfold", "links whose attributes are shown, separated by commas", example="raw,raw.filter"),
+    Parameter("open", "one more link to unfold", example="bias"),
+    Parameter("close", "a link to fold", example="bias"),
+    Parameter("near", "position on the sky to search around", example="10:10:24 -01:00:30"),
+    Parameter("within", "radius of the search, or width x height", example="5 arcmin"),
+    Parameter("show", "rows: go to the table", choices=("rows",)),
+)
+_SHOW = Operation(
+    "The form that a class can be queried by, and the query as address, prompt line and command.",
+    (*PARAMETERS, *_OWN),
+    ("text/html",),
+    OPEN_ENDED,
+    (Parameter("name", "class to query", example="ReducedFrame"),),
+)
+_NAMES = {p.name for p in _OWN}
+
+
+@query.get("/query/<name>")
+@describe(_SHOW)
+def show(name: str) -> Response:
+    """Show the form of a class."""
+    cls = class_named(name)
+    given = request.args.to_dict()
+    if "column" in request.args:
+        given["columns"] = ",".join(request.args.getlist("column"))
+        del given["column"]
+    own = {p.name: p.read(given.get(p.name)) for p in _OWN}
+    unfolded = parse_unfold(cls, given)
+    wanted = {n: v for n, v in clean(given).items() if n not in _NAMES}
+    region = sky_condition(cls, own["near"] or "", own["within"] or "")
+    if region:
+        wanted["where"] = f"({wanted['where']}) and {region}" if wanted.get("where") else region
+    rows = parse_request(cls, wanted, f"/table/{cls.__name__}")
+    if own["show"]:
+        return redirect(rows.address())
+    kept = form_parameters(clean(given) | wanted, unfolded)
+    if cls.__name__ != name or kept != request.args.to_dict():
+        return redirect(changed(f"/query/{cls.__name__}", kept))
+    page = render_template(
+        "query.html",
+        q=rows,
+        cls=cls,
+        doc=summary_of(cls),
+        form=query_form(rows, unfolded),
+        unfolded=",".join(unfolded),
+        operators=OPERATORS,
+        placed=is_placed(cls),
+        box=BOX,
+        op=OPERATOR,
+        lines=[
+            ("Address", request.host_url.rstrip("/") + rows.address()),
+            ("Prompt", prompt_line(rows)),
+            ("Command", command_line(rows)),
+        ],
+    )
+    response = make_response(page)
+    response.headers["Cache-Control"] = "no-cache"
+    return response

@@ -1,0 +1,112 @@
+"""The form that a class can be queried by: its attributes, and those of what its links lead to, to any depth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from awe.errors import BadRequest
+from awe.model.sky_search import is_placed
+from awe.services.column_conditions import split_box
+from awe.services.columns import Column, column_at, names_of
+from awe.services.declared import summary_of
+from awe.services.table_request import TableRequest
+
+MOST_UNFOLDED = 40
+
+
+@dataclass(frozen=True)
+class Line:
+    """One attribute: what is asked of it, and whether it is a column of the result."""
+
+    column: Column
+    condition: str
+    is_shown: bool
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """Operator and value of the condition."""
+        return split_box(self.condition)
+
+
+@dataclass(frozen=True)
+class Fork:
+    """One link: what it leads to, and the group of its attributes if it is unfolded."""
+
+    line: Line
+    target: str
+    doc: str
+    group: "Group | None"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The attributes of a class, or of what a link leads to."""
+
+    path: str
+    class_name: str
+    lines: list[Line] = field(default_factory=list)
+    forks: list[Fork] = field(default_factory=list)
+
+
+def parse_unfold(cls: type, given: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the paths of the links that are unfolded; `open` adds one, `close` folds one and all below it."""
+    paths = [p.strip() for p in f"{given.get('unfold', '')},{given.get('open', '')}".split(",") if p.strip()]
+    closed = given.get("close", "").strip()
+    kept = [p for p in dict.fromkeys(paths) if not closed or not f"{p}.".startswith(f"{closed}.")]
+    if len(kept) > MOST_UNFOLDED:
+        raise BadRequest(f"{len(kept)} links are unfolded: at most {MOST_UNFOLDED} can be; fold some")
+    for path in kept:
+        if not column_at(cls, path).is_link:
+            raise BadRequest(f"{path[:60]!r} is a value: only links unfold")
+    return tuple(kept)
+
+
+def query_form(request: TableRequest, unfolded: Sequence[str]) -> Group:
+    """Return the form of a class with the conditions and columns of a request; links with either are unfolded."""
+    stated = [path for path, _ in request.boxes] + [c.path for c in request.columns if c.links]
+    ways = {path.rpartition(".")[0] for path in stated if "." in path} | set(unfolded)
+    ways |= {way[:i] for way in ways for i, c in enumerate(way) if c == "."}
+    return _group(request, request.cls, "", ways)
+
+
+def _group(request: TableRequest, cls: type, path: str, ways: set[str]) -> Group:
+    found = Group(path, cls.__name__)
+    for name in names_of(cls):
+        column = column_at(request.cls, f"{path}.{name}" if path else name)
+        if column.is_link:
+            found.forks.append(_fork(request, column, ways))
+        elif (column.kind != "json" and not name.endswith("_id")) or name == "object_id":
+            found.lines.append(_line(request, column))
+    return found
+
+
+def _fork(request: TableRequest, column: Column, ways: set[str]) -> Fork:
+    target: Any = column.target
+    group = _group(request, target, column.path, ways) if column.path in ways else None
+    return Fork(_line(request, column), target.__name__, summary_of(target), group)
+
+
+def _line(request: TableRequest, column: Column) -> Line:
+    return Line(column, dict(request.boxes).get(column.path, ""), column in request.columns)
+
+
+def sky_condition(cls: type, near: str, within: str) -> str:
+    """Return the filter of a cone, or of a box if the size is like `1 x 0.5`; empty without a position."""
+    if not near:
+        return ""
+    if not is_placed(cls):
+        raise BadRequest(f"a {cls.__name__} has no place on the sky")
+    sides = [s.strip() for s in within.replace("×", "x").split("x")] if within else ["0"]
+    form = "cone" if len(sides) == 1 else "box"
+    return f"{form}({', '.join(_quoted(t) for t in (near, *sides))})"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "").replace('"', '\\"') + '"'
+
+
+def form_parameters(given: Mapping[str, str], unfolded: Sequence[str]) -> dict[str, str]:
+    """Return the parameters of a query page that are to be kept."""
+    dropped = ("open", "close", "show", "near", "within", "unfold")
+    found = {n: v for n, v in given.items() if n not in dropped}
+    return found | ({"unfold": ",".join(unfolded)} if unfolded else {})

@@ -1,0 +1,170 @@
+"""Series of cutouts: the sources of a list, the members of associates, or positions, each on its frame."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from awe.errors import NotFound
+from awe.kernels.marks import Ellipse
+from awe.model.access import visible_numbers
+from awe.model.catalogue import ASSOCIATES, SOURCES, AssociateList, SourceList
+from awe.model.persistent import Persistent
+from awe.services.ranges import among
+from awe.services.stored_frames import Solution, StoredFrame
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+_SHAPE = ("X_IMAGE", "Y_IMAGE", "XWIN_IMAGE", "YWIN_IMAGE", "A_IMAGE", "B_IMAGE", "THETA_IMAGE")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One cutout of a series: a source or a position, and the frame that shows it."""
+
+    frame_id: int
+    x: float | None
+    """Pixels, 0 is the centre of the first; None: only the place on the sky is known."""
+    y: float | None
+    ra: float | None
+    dec: float | None
+    slid: int | None = None
+    sid: int | None = None
+    alid: int | None = None
+    aid: int | None = None
+    name: str = ""
+    ellipse: Ellipse | None = None
+    magnitude: float | None = None
+    magnitude_error: float | None = None
+    flux: float | None = None
+    flux_error: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The line that the original showed: SLID= SID= RA= DEC= X= Y=, pixels as FITS counts them."""
+        parts = [("AID", self.aid), ("SLID", self.slid), ("SID", self.sid), ("NAME", self.name or None)]
+        shown = [f"{name}={value}" for name, value in parts if value is not None]
+        for name, value in (("RA", self.ra), ("DEC", self.dec)):
+            shown += [f"{name}={value:.5f}"] if value is not None else []
+        for name, value in (("X", self.x), ("Y", self.y)):
+            shown += [f"{name}={value + 1:.1f}"] if value is not None else []
+        return " ".join(shown)
+
+    @property
+    def suffix(self) -> str:
+        """What tells its file from the others of the same frame."""
+        parts = (("ALID", self.alid), ("AID", self.aid), ("SLID", self.slid), ("SID", self.sid))
+        words = [f"{name}{value}" for name, value in parts if value is not None]
+        place = f"{self.ra:.5f}{self.dec:+.5f}" if self.ra is not None and self.dec is not None else ""
+        return ".".join(words or [f"{_UNSAFE.sub('_', self.name)[:60] or 'position'}_{place}"])
+
+    def query(self) -> dict[str, str]:
+        """Return the place as parameters of the address of its cutout."""
+        if self.x is not None and self.y is not None:
+            place = {"x": f"{self.x + 1:.4f}", "y": f"{self.y + 1:.4f}"}
+        else:
+            place = {"ra": f"{self.ra:.7f}", "dec": f"{self.dec:.7f}"}
+        e = self.ellipse
+        return place | ({"ellipse": f"{e.a:.3f},{e.b:.3f},{e.theta:.2f}"} if e else {})
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether anything tells where it lies."""
+        return None not in (self.x, self.y) or None not in (self.ra, self.dec)
+
+
+def file_name(member: Member, frame: StoredFrame, form: str) -> str:
+    """Return the name of the file of a cutout, as in the original: that of the frame, then of the source."""
+    return f"{_UNSAFE.sub('_', frame.stem)}.{member.suffix}.{form}"
+
+
+def find_source_list(session: Session, slid: int) -> int:
+    """Return the number of the frame of a source list; raise NotFound if there is none such."""
+    table = SourceList.__table__.c
+    query = select(table.object_id, table.frame_id).where(table.object_id == slid)
+    found = session.execute(visible_numbers(session, query, table.object_id)).one_or_none()
+    if found is None:
+        raise NotFound(f"no SourceList {slid}{_what_it_is(session, slid)}")
+    return int(found.frame_id)
+
+
+def find_associate_list(session: Session, alid: int) -> None:
+    """Raise NotFound if there is no such associate list."""
+    table = AssociateList.__table__.c
+    query = select(table.object_id).where(table.object_id == alid)
+    if session.scalar(visible_numbers(session, query, table.object_id)) is None:
+        raise NotFound(f"no AssociateList {alid}{_what_it_is(session, alid)}")
+
+
+def _what_it_is(session: Session, object_id: int) -> str:
+    table = Persistent.__table__.c
+    query = select(table.class_name).where(table.object_id == object_id)
+    name = session.scalar(visible_numbers(session, query, table.object_id))
+    return f": it is a {name}" if name else ""
+
+
+def sources(
+    session: Session, slid: int, sids: str = "", limit: int | None = None, offset: int = 0
+) -> tuple[list[Member], int]:
+    """Return sources of a list in order of their numbers, and how many there are in all; one statement for each.
+
+    `sids`: numbers and ranges, empty: all. Raises NotFound if there is no such list.
+    """
+    frame_id = find_source_list(session, slid)
+    wanted = [slid == SOURCES.c.SLID, *([among(SOURCES.c.SID, sids, "sids")] if sids else [])]
+    query = select(*_source_columns()).where(*wanted).order_by(SOURCES.c.SID)
+    total = session.scalar(select(func.count()).select_from(SOURCES).where(*wanted)) or 0
+    rows = session.execute(query.limit(limit).offset(offset))
+    return [_member(row, frame_id) for row in rows], total
+
+
+def associates(
+    session: Session, alid: int, aids: str = "", limit: int | None = None, offset: int = 0
+) -> tuple[list[Member], int]:
+    """Return the members of associates, in order of AID and date of their frames; `limit` counts associates.
+
+    The total is the number of associates. The statements are two, for any number of members.
+    """
+    find_associate_list(session, alid)
+    wanted = [alid == ASSOCIATES.c.ALID, *([among(ASSOCIATES.c.AID, aids, "aids")] if aids else [])]
+    numbers = select(ASSOCIATES.c.AID).where(*wanted).distinct()
+    total = session.scalar(select(func.count()).select_from(numbers.subquery())) or 0
+    chosen = numbers.order_by(ASSOCIATES.c.AID).limit(limit).offset(offset).subquery()
+    lists = SourceList.__table__
+    joined = ASSOCIATES.join(SOURCES, (ASSOCIATES.c.SLID == SOURCES.c.SLID) & (ASSOCIATES.c.SID == SOURCES.c.SID)).join(
+        lists, lists.c.object_id == SOURCES.c.SLID
+    )
+    query = (
+        select(ASSOCIATES.c.AID, lists.c.frame_id, *_source_columns())
+        .select_from(joined)
+        .where(alid == ASSOCIATES.c.ALID, ASSOCIATES.c.AID.in_(select(chosen.c.AID)))
+        .order_by(ASSOCIATES.c.AID, ASSOCIATES.c.SLID, ASSOCIATES.c.SID)
+    )
+    rows = session.execute(visible_numbers(session, query, lists.c.object_id))
+    return [replace(_member(row, row.frame_id), alid=alid, aid=row.AID) for row in rows], total
+
+
+def placed(members: Iterable[Member], frames: Mapping[int, StoredFrame], known: Mapping[int, Solution]) -> list[Member]:
+    """Return members with their pixels, computed from the sky where the list has none and the frame has a solution."""
+    found = list(members)
+    for frame_id in {m.frame_id for m in found if m.x is None and m.is_placed} & set(frames) & set(known):
+        index = [i for i, m in enumerate(found) if m.frame_id == frame_id and m.x is None and m.is_placed]
+        x, y = known[frame_id].wcs.to_pixel([found[i].ra for i in index], [found[i].dec for i in index])  # type: ignore[misc]
+        for i, a, b in zip(index, x, y, strict=True):
+            found[i] = replace(found[i], x=float(a), y=float(b))
+    return found
+
+
+def _source_columns() -> list[Any]:
+    names = ("SLID", "SID", "RA", "DEC", *_SHAPE, "MAG_AUTO", "MAGERR_AUTO", "FLUX_AUTO", "FLUXERR_AUTO")
+    return [SOURCES.c[name] for name in names]
+
+
+def _member(row: Any, frame_id: int) -> Member:
+    x, y = (row.XWIN_IMAGE, row.YWIN_IMAGE) if row.XWIN_IMAGE is not None else (row.X_IMAGE, row.Y_IMAGE)
+    has_shape = bool(row.A_IMAGE) and bool(row.B_IMAGE)
+    ellipse = Ellipse(row.A_IMAGE, row.B_IMAGE, row.THETA_IMAGE or 0.0) if has_shape else None
+    photometry = (row.MAG_AUTO, row.MAGERR_AUTO, row.FLUX_AUTO, row.FLUXERR_AUTO)
+    return Member(frame_id, x, y, row.RA, row.DEC, row.SLID, row.SID, None, None, "", ellipse, *photometry)
