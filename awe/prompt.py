@@ -244,17 +244,18 @@ def cutouts(
     token: str | None = None,
     **looks: Any,
 ) -> Pictures:
-    """Return cutouts of the sources of a list, or of the members of associates: `cutouts(97, sids="0:9", size="20arcsec")`.
+    """Return cutouts of the sources of a list or of the members of associates.
 
-    `sids` (of an associate list `aids`) are numbers or ranges such as 1:6,20; `format` is png, jpg or fits; `method`
-    is where the pixels are cut out: auto, dataserver or imageserver. `looks` are further parameters of the cutout
-    service. The result is a sequence that shows itself in a notebook, with timings, log and save(folder).
+    For instance `cutouts(97, sids="0:9", size="20arcsec")`. `sids` (of an associate list `aids`) are numbers or
+    ranges such as 1:6,20; `format` is png, jpg or fits; `method` is where the pixels are cut out: auto, dataserver or
+    imageserver. `looks` are further parameters of the cutout service. The result is a sequence that shows itself in a
+    notebook, with timings, log and save(folder).
     """
     form = form_of(format, ("png", "jpg", "fits"))
     found = _object(source_list)
-    if not isinstance(found, SourceList | AssociateList):
+    if not isinstance(found, model.SourceList | model.AssociateList):
         raise BadRequest(f"cutouts are made of the sources of a SourceList or AssociateList, not of {found}")
-    kind, numbers = ("sources", "sids") if isinstance(found, SourceList) else ("associates", "aids")
+    kind, numbers = ("sources", "sids") if isinstance(found, model.SourceList) else ("associates", "aids")
     given = looks | ({} if sids is None else {numbers: sids}) | {"size": size, "where": method}
     return context.images.cutouts(kind, found.object_id, form, given, token)
 

@@ -184,7 +184,7 @@ def _write_row(scaled, ratio, out):
             max(scaled[1, x], zero) * ratio[x],
             max(scaled[2, x], zero) * ratio[x],
         )
-        share = top / max(top, max(r, max(g, b)))
+        share = top / max(top, r, g, b)
         out[x, 0] = np.uint8(r * share + half)
         out[x, 1] = np.uint8(g * share + half)
         out[x, 2] = np.uint8(b * share + half)

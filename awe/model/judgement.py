@@ -76,7 +76,8 @@ def judge(
     wanted = {"is_valid": _validity(is_valid), "quality_flags": _flags(quality_flags)}
     if wanted["quality_flags"] == now.quality_flags:
         wanted["quality_flags"] = None
-    changes = [(name, getattr(now, name), value) for name, value in wanted.items() if value is not None]
+    given = [(name, value) for name, value in wanted.items() if value is not None]
+    changes: list[tuple[str, Any, Any]] = [(name, getattr(now, name), value) for name, value in given]
     for name, _, value in changes:
         setattr(thing, name, value)
     if is_valid is not None:

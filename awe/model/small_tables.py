@@ -32,7 +32,8 @@ def find_small(thing: Any, session: Session) -> None:
     An object that was loaded as one of a base class has not got the columns of its links: these stay as they are.
     """
     values, root = vars(thing), inspect(type(thing)).base_mapper.class_
-    for link, column in _links(type(thing)):
+    kind: Any = type(thing)
+    for link, column in _links(kind):
         if link in values or column not in values:
             continue
         number = values[column]

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,7 +31,7 @@ Ask = Callable[[str, str], str]
 class ExternalIngester(Ingester):
     """Ingests frames made elsewhere; `ask` is called for what neither header nor user has said, if there is one."""
 
-    stated: Stated = Stated()
+    stated: Stated = field(default_factory=Stated)
     ask: Ask | None = None
     count: int = 1
     """Number of images that what was stated holds for."""

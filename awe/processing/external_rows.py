@@ -121,7 +121,7 @@ class ExternalWriter(Writer):
         """Return the grid target whose pixels are those of the frame, or a new one: registered frames share it."""
         ny, nx = shape
         query = select(GridTarget).where(GridTarget.naxis1 == nx, GridTarget.naxis2 == ny)
-        ra, dec = facts.wcs.centre(nx, ny)
+        _, dec = facts.wcs.centre(nx, ny)
         near = query.where(GridTarget.dec.between(dec - _SAME_PLACE, dec + _SAME_PLACE))
         for grid in self._session.scalars(near.order_by(GridTarget.object_id)).unique():
             if _is_same(grid.wcs, facts.wcs.cards):

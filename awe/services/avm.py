@@ -72,7 +72,7 @@ def place_of(grid: PictureGrid) -> Place:
         matrix = np.array([[float(cards.get(f"CD{i}_{j}", 0.0)) for j in (1, 2)] for i in (1, 2)]) * grid.binning
     else:
         x, y = (grid.nx - 1) / 2, (grid.ny - 1) / 2
-        ra, dec = (float(v) for v in grid.to_sky(x, y))
+        ra, dec = (float(v) for v in grid.to_sky(np.array(x), np.array(y)))
         crval, crpix, matrix = (ra, dec), (x + 1, y + 1), _matrix(grid, x, y, ra, dec)
     return _fitted(grid, crval, (crpix[0], crpix[1]), matrix)
 

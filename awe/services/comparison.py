@@ -77,8 +77,8 @@ def _line(name: str, left: Any, right: Any, field: Field | None = None) -> Line:
 def _versions(left: ObjectView, right: ObjectView) -> Iterator[Line]:
     yield _line("class", left.summary.class_name, right.summary.class_name)
     yield _line("process", str(left.process or ""), str(right.process or ""))
-    code = [v.process.code_hash[:12] if v.process else "" for v in (left, right)]
-    yield _line("code of the process", *code)
+    first, second = (v.process.code_hash[:12] if v.process else "" for v in (left, right))
+    yield _line("code of the process", first, second)
     yield _line("version of awe", left.thing.software_version, right.thing.software_version)
     yield _line("creator", left.thing.creator, right.thing.creator)
     yield _line("project", left.thing.project, right.thing.project)
@@ -88,8 +88,7 @@ def _judgements(left: ObjectView, right: ObjectView) -> Iterator[Line]:
     yield _line("judgement", left.judgement, right.judgement)
     yield _line("reason", left.reason_invalid or "", right.reason_invalid or "")
     yield _line("quality flags", ", ".join(left.flags), ", ".join(right.flags))
-    stale = [_staleness(v.stale) for v in (left, right)]
-    yield _line("up to date", *stale)
+    yield _line("up to date", _staleness(left.stale), _staleness(right.stale))
     yield _line("remark", left.remark or "", right.remark or "")
 
 
@@ -109,7 +108,8 @@ def _inputs(left: ObjectView, right: ObjectView) -> Iterator[Line]:
 
 
 def _single_line(name: str, left: list[Member], right: list[Member]) -> Line:
-    return _line(name, *(side[0].summary if side else None for side in (left, right)))
+    first, second = (side[0].summary if side else None for side in (left, right))
+    return _line(name, first, second)
 
 
 def _list_lines(name: str, left: list[Member], right: list[Member]) -> Iterator[Line]:

@@ -62,9 +62,9 @@ def index_of(session: Session, kind: str) -> Index:
     for thing in named.values():
         entry = entries.setdefault(thing.name, Entry(thing.name))
         entry.words = "; ".join(filter(None, (entry.words, _words(thing))))
-    for number, *counted in _counts(session, kind):
+    for number, class_name, count, first, last in _counts(session, kind):
         if number in named:
-            entries[named[number].name].add(*counted)
+            entries[named[number].name].add(class_name, count, first, last)
     order = [c.__name__ for c in classes_in_order()]
     classes = sorted({name for e in entries.values() for name in e.counts}, key=order.index)
     return Index(kind, list(entries.values()), classes)
@@ -98,4 +98,5 @@ def _words(thing: Any) -> str:
         return f"{thing.instrument.name}{f', band {thing.band}' if thing.band else ''}"
     if isinstance(thing, ObservingBlock):
         return f"{thing.instrument.name}, from {thing.start:%Y-%m-%d %H:%M}"
-    return f"{thing.naxis1} x {thing.naxis2} pixels of {thing.pixel_scale:g} arcsec{f', for {thing.object}' if thing.object else ''}"
+    of_what = f", for {thing.object}" if thing.object else ""
+    return f"{thing.naxis1} x {thing.naxis2} pixels of {thing.pixel_scale:g} arcsec{of_what}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, select, union_all
+from sqlalchemy import ColumnElement, Select, false, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from awe.errors import NotFound
@@ -126,10 +126,7 @@ def _exposures_on(grids: Sequence[Any]) -> Select[Any]:
     for grid in (g for g in grids if not g.object):
         cells = cells_of(Wcs.from_header(grid.wcs).footprint(grid.naxis1, grid.naxis2))
         conditions.append(FRAME.object_id.in_(select(SkyCell.object_id).where(SkyCell.cell.in_(cells))))
-    either = false()
-    for condition in conditions:
-        either = either | condition
-    return raw.where(either)
+    return raw.where(or_(false(), *conditions))
 
 
 def _kinds(cls: type[Persistent]) -> list[str]:

@@ -205,14 +205,13 @@ def _coloured(look: Look, image: np.ndarray) -> np.ndarray:
         return 255 - drawn if look.invert else drawn
     # z-scale looks at fewer pixels than for whole frames
     limits = zscale(image, samples=ZSCALE_SAMPLES) if look.cuts is Cuts.ZSCALE else look.range_of(image)
-    levels = apply_stretch(image, *limits, look.stretch, look.invert)
+    levels: np.ndarray = apply_stretch(image, *limits, look.stretch, look.invert)
     return levels if look.cmap is ColourMap.GRAY else colour_table(look.cmap)[levels]
 
 
 def _missing(image: np.ndarray) -> np.ndarray:
-    if image.dtype == np.uint8:
-        return image == blank((1, 1), np.uint8)[0, 0]
-    return np.isnan(image)
+    missing: np.ndarray = image == blank((1, 1), np.uint8)[0, 0] if image.dtype == np.uint8 else np.isnan(image)
+    return missing
 
 
 def _marked(made: Plan, drawn: np.ndarray) -> np.ndarray:

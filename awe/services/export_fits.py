@@ -84,7 +84,8 @@ def _header(table: Exported, size: _Size, width: int) -> bytes:
         cards += [(f"TCOMM{number}", _printable(column.doc), "")] if column.doc else []
     header = fits.Header([fits.Card(*card) for card in cards])
     header.add_history(_printable(f"selected: {table.query}"))
-    return header.tostring().encode("ascii")
+    text: str = header.tostring()
+    return text.encode("ascii")
 
 
 def _printable(text: str) -> str:

@@ -138,7 +138,7 @@ class ImageClient:
             response = self._application().test_client().get(path, headers=headers, follow_redirects=True)
             found = {name.lower(): value for name, value in response.headers.items()}
             taken = (time.perf_counter() - start) * 1e3
-            return Answer(response.status_code, response.mimetype, found, response.data, taken, path)
+            return Answer(response.status_code, response.mimetype or "", found, response.data, taken, path)
         try:
             reply = self._session.get(site + path, headers=headers, timeout=(5.0, READ_SECONDS))
         except requests.RequestException as error:

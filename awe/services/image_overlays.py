@@ -1,10 +1,10 @@
 """What is drawn over an image: sources of its lists, and outlines of the frames it is made of or is part of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import and_, func, select
+from sqlalchemy import RowMapping, and_, func, select
 from sqlalchemy.orm import Session
 
 from awe.errors import NotFound
@@ -37,9 +37,10 @@ def source_lists(session: Session, image: StoredImage) -> list[dict[str, Any]]:
 def sources_within(
     session: Session, image: StoredImage, slid: int, box: Sequence[float], most: int = MOST_SOURCES
 ) -> dict[str, Any]:
-    """Return the sources of a list in a box x1, x2, y1, y2 (from 1) of its image, the brightest first, and their number.
+    """Return the sources of a list in a box x1, x2, y1, y2 (from 1), and their number.
 
-    Rows are [SID, x, y, RA, DEC, A, B, THETA, Kron radius, magnitude, FLAGS]; x and y count from 1.
+    The brightest come first. Rows are [SID, x, y, RA, DEC, A, B, THETA, Kron radius, magnitude, FLAGS]; x and y count
+    from 1.
     """
     lists = source_lists(session, image)
     if slid not in [row["slid"] for row in lists]:
@@ -48,7 +49,7 @@ def sources_within(
     c = SOURCES.c
     x, y = func.coalesce(c.XWIN_IMAGE, c.X_IMAGE), func.coalesce(c.YWIN_IMAGE, c.Y_IMAGE)
     x1, x2, y1, y2 = (float(v) - 1 for v in box)
-    inside = and_(slid == c.SLID, x.between(x1, x2), y.between(y1, y2))
+    inside = and_(c["SLID"] == slid, x.between(x1, x2), y.between(y1, y2))
     total = session.scalar(select(func.count()).select_from(SOURCES).where(inside)) or 0
     columns = [c[name] for name in _COLUMNS]
     query = select(x.label("x"), y.label("y"), *columns).where(inside)
@@ -82,7 +83,7 @@ def footprints(session: Session, image: StoredImage, most: int = MOST_FOOTPRINTS
     return {"total": len(found), "frames": list(found.values())[:most]}
 
 
-def _outline(image: StoredImage, row: Mapping[str, Any]) -> dict[str, Any] | None:
+def _outline(image: StoredImage, row: RowMapping) -> dict[str, Any] | None:
     assert image.wcs is not None
     corners = np.array(row["footprint"], np.float64)
     if corners.shape != (4, 2) or separation(*image.wcs.centre(image.nx, image.ny), *corners.mean(axis=0)) > 90:

@@ -145,7 +145,8 @@ class Wanted:
         width = math.ceil(given["size"] / scale - 1e-6)
         if width > LARGEST_SECTION:
             raise BadRequest(
-                f"size={given['size']:g} arcsec is {width:,} pixels of {scale:.3g} arcsec, the limit is {LARGEST_SECTION:,}"
+                f"size={given['size']:g} arcsec is {width:,} pixels of {scale:.3g} arcsec, "
+                f"the limit is {LARGEST_SECTION:,}"
             )
         return max(width, 1), None
 

@@ -43,8 +43,8 @@ class JobList:
 
 def list_jobs(session: Session, state: str = "", page: int = 1) -> JobList:
     """Return a page of the jobs in a state, or of all, the newest first."""
-    counted = own_jobs(session, select(Job.state, func.count()).group_by(Job.state))
-    counts = {row[0]: row[1] for row in session.execute(counted)}
+    counted: Any = select(Job.state, func.count()).group_by(Job.state)
+    counts = {row[0]: row[1] for row in session.execute(own_jobs(session, counted))}
     query = own_jobs(session, select(Job)).order_by(Job.job_id.desc()).limit(PAGE).offset((page - 1) * PAGE)
     jobs = list(session.scalars(query.where(Job.state == state) if state else query))
     return JobList(jobs, counts, _made(session, [j.job_id for j in jobs]), state, page)

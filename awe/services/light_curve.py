@@ -95,7 +95,7 @@ def light_curve(points: Sequence[Point], title: str) -> str:
     """
     in_magnitudes = any(_finite(p.magnitude) for p in points)
     shown = [
-        (p, float(value), abs(float(error)) if _finite(error) else 0.0)
+        (p, float(value), abs(float(error)) if error is not None and _finite(error) else 0.0)
         for p in points
         for value, error in [(p.magnitude, p.magnitude_error) if in_magnitudes else (p.flux, p.flux_error)]
         if value is not None and _finite(value)

@@ -1,5 +1,6 @@
 """The exposures of a night or run, and how far each has come."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -79,7 +80,7 @@ def exposures(session: Session, scope: Scope) -> Exposures:
         Frame.__table__.join(RawFrame.__table__, raw.object_id == FRAME.object_id)
     )
     total = session.scalar(scope.restricted(session, counted)) or 0
-    rows = session.execute(scope.restricted(session, _query()).limit(MOST)) if total else []
+    rows: Iterable[Any] = session.execute(scope.restricted(session, _query()).limit(MOST)) if total else ()
     return Exposures([Exposure(*row) for row in rows], total)
 
 

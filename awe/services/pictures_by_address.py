@@ -35,7 +35,7 @@ class Picture:
     log: tuple[str, ...] = field(default=(), repr=False)
     """What was asked and answered, one line each."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What it shows: of a cutout its numbers, position and pixels; of others what the answer says of binning and part."""
+    """What it shows: of a cutout its numbers, position and pixels; of others their binning and part."""
 
     @property
     def form(self) -> str:

@@ -21,8 +21,9 @@ VERSION = 1
 """Goes up when the same image gives another pyramid or other cuts than before."""
 TILE = 512
 FIRST = 2
-"""Level that is stored first: each level halves the one before, so its pixels are the mean of 4 x 4 of the image. Below,
-tiles are made from the pixels themselves."""
+"""Level that is stored first: each level halves the one before, so its pixels are the mean of 4 x 4 of the image.
+
+Tiles of lower levels are made from the pixels themselves."""
 SMALLEST = 256
 """Pixels along the longer side from which an overview is not made smaller."""
 BAND_ROWS = 4096

@@ -65,7 +65,7 @@ LOOKS = (
     ),
     Parameter(
         "black",
-        "values shown as black, each in the unit of its frame; auto: 2 times the noise below the sky, so that it is dark gray",
+        "values shown as black, each in the unit of its frame; auto: 2 times the noise below the sky",
         default=AUTO,
         example="auto or 0,0,0",
         parse=_or_auto(_three(positive=False)),

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import func, select
+import numpy as np
+from sqlalchemy import ColumnElement, Table, func, select
 from sqlalchemy.orm import Session
 
 from awe.errors import NotFound
@@ -113,7 +114,7 @@ def sources(
     `sids`: numbers and ranges, empty: all. Raises NotFound if there is no such list.
     """
     frame_id = find_source_list(session, slid)
-    wanted = [slid == SOURCES.c.SLID, *([among(SOURCES.c.SID, sids, "sids")] if sids else [])]
+    wanted = [_of_list(SOURCES, slid), *([among(SOURCES.c.SID, sids, "sids")] if sids else [])]
     query = select(*_source_columns()).where(*wanted).order_by(SOURCES.c.SID)
     total = session.scalar(select(func.count()).select_from(SOURCES).where(*wanted)) or 0
     rows = session.execute(query.limit(limit).offset(offset))
@@ -128,7 +129,7 @@ def associates(
     The total is the number of associates. The statements are two, for any number of members.
     """
     find_associate_list(session, alid)
-    wanted = [alid == ASSOCIATES.c.ALID, *([among(ASSOCIATES.c.AID, aids, "aids")] if aids else [])]
+    wanted = [_of_list(ASSOCIATES, alid), *([among(ASSOCIATES.c.AID, aids, "aids")] if aids else [])]
     numbers = select(ASSOCIATES.c.AID).where(*wanted).distinct()
     total = session.scalar(select(func.count()).select_from(numbers.subquery())) or 0
     chosen = numbers.order_by(ASSOCIATES.c.AID).limit(limit).offset(offset).subquery()
@@ -139,11 +140,16 @@ def associates(
     query = (
         select(ASSOCIATES.c.AID, lists.c.frame_id, *_source_columns())
         .select_from(joined)
-        .where(alid == ASSOCIATES.c.ALID, ASSOCIATES.c.AID.in_(select(chosen.c.AID)))
+        .where(_of_list(ASSOCIATES, alid), ASSOCIATES.c.AID.in_(select(chosen.c.AID)))
         .order_by(ASSOCIATES.c.AID, ASSOCIATES.c.SLID, ASSOCIATES.c.SID)
     )
     rows = session.execute(visible_numbers(session, query, lists.c.object_id))
     return [replace(_member(row, row.frame_id), alid=alid, aid=row.AID) for row in rows], total
+
+
+def _of_list(table: Table, number: int) -> ColumnElement[bool]:
+    (first, *_) = table.primary_key
+    return first == number
 
 
 def placed(members: Iterable[Member], frames: Mapping[int, StoredFrame], known: Mapping[int, Solution]) -> list[Member]:
@@ -151,7 +157,8 @@ def placed(members: Iterable[Member], frames: Mapping[int, StoredFrame], known: 
     found = list(members)
     for frame_id in {m.frame_id for m in found if m.x is None and m.is_placed} & set(frames) & set(known):
         index = [i for i, m in enumerate(found) if m.frame_id == frame_id and m.x is None and m.is_placed]
-        x, y = known[frame_id].wcs.to_pixel([found[i].ra for i in index], [found[i].dec for i in index])  # type: ignore[misc]
+        sky = np.array([(found[i].ra, found[i].dec) for i in index], dtype=float)
+        x, y = known[frame_id].wcs.to_pixel(sky[:, 0], sky[:, 1])
         for i, a, b in zip(index, x, y, strict=True):
             found[i] = replace(found[i], x=float(a), y=float(b))
     return found

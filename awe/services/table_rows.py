@@ -62,7 +62,8 @@ class TableRows:
 
     def _terms(self) -> list[Term]:
         request = self.request
-        keys: list[Any] = [c for c in inspect(request.cls).primary_key if c.key not in self._fixed()]
+        own_key: Any = inspect(request.cls).primary_key
+        keys = [c for c in own_key if c.key not in self._fixed()]
         column = request.sort_column
         mapped: Any = request.cls
         if request.is_persistent:

@@ -37,10 +37,11 @@ def not_used(session: Session, thing: Persistent, other: int) -> list[str]:
 
 
 def worth_asking(session: Session, thing: Any) -> list[Summary]:
-    """Return the objects of the same chip that one may ask about: exposures near in time, or the newest calibrations."""
-    query = select(Frame.object_id).where(Frame.chip_id == thing.chip_id)
+    """Return objects of the same chip that one may ask about: exposures near in time, or the newest calibrations."""
+    chip_id = thing.chip_id
+    query = select(Frame.object_id).where(Frame.chip_id == chip_id)
     if isinstance(thing, Calibration):
-        query = select(RawScienceFrame.object_id).where(RawScienceFrame.chip_id == thing.chip_id)
+        query = select(RawScienceFrame.object_id).where(RawScienceFrame.chip_id == chip_id)
         later = query.where(RawScienceFrame.date_obs >= thing.valid_from).order_by(RawScienceFrame.date_obs)
         earlier = query.where(RawScienceFrame.date_obs < thing.valid_from).order_by(RawScienceFrame.date_obs.desc())
         numbers = [n for one in (later, earlier) for n in session.scalars(one.limit(SUGGESTED // 2))]

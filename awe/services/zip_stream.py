@@ -15,7 +15,7 @@ class _Outlet(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, part: object) -> int:  # type: ignore[override]
+    def write(self, part: object) -> int:
         content = bytes(part)  # type: ignore[call-overload]
         self._parts.append(content)
         return len(content)
@@ -29,7 +29,7 @@ class _Outlet(io.RawIOBase):
 def zip_stream(files: Iterable[tuple[str, bytes]], moment: datetime) -> Iterator[bytes]:
     """Yield the bytes of a ZIP archive with these files, uncompressed: pictures hardly get smaller."""
     outlet = _Outlet()
-    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED) as archive:
         for name, content in files:
             entry = zipfile.ZipInfo(name, moment.timetuple()[:6])
             entry.external_attr = 0o644 << 16

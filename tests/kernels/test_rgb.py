@@ -18,8 +18,8 @@ def bands():
     images = [rng.normal(10, 2, x.shape) for _ in range(3)]
     for _ in range(40):
         x0, y0, flux = rng.uniform(0, 257), rng.uniform(0, 600), 10 ** rng.uniform(1, 5)
-        for image in images:
-            image += flux * rng.uniform(0.3, 3) * np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 10)
+        for index in range(3):
+            images[index] += flux * rng.uniform(0.3, 3) * np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 10)
     return tuple(image.astype(np.float32) for image in images)
 
 

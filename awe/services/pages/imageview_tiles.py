@@ -76,7 +76,7 @@ def facts_of(image: StoredImage) -> dict[str, Any]:
 @image_tiles.get("/imageview/<which>/tiles/<settings>/<int:level>/<int:column>_<int:row>.<form>")
 @describe(
     Operation(
-        f"A tile of {TILE} x {TILE} pixels of an image, binned by 2 to the power of its level; counted from the top left.",
+        f"A tile of {TILE} x {TILE} pixels of an image binned by 2 to the power of the level, from the top left.",
         answers=tuple(MEDIA_TYPES[form] for form in _TILE_FORMS),
         path=(
             WHICH,

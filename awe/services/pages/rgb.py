@@ -2,9 +2,9 @@
 
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
-from flask import Blueprint, Response, current_app, redirect, request, url_for
+from flask import Blueprint, Response, current_app, jsonify, redirect, request, url_for
 from sqlalchemy import select
 
 from awe.errors import AweError, BadRequest
@@ -55,7 +55,7 @@ DESCRIPTION = Operation(
     path=(IDS,),
 )
 TILES = Operation(
-    "A tile of a colour picture, as the image viewer counts them: binned by 2 to the power of its level, from the top left",
+    "A tile of a colour picture, counted from the top left, binned by 2 to the power of its level",
     LOOKS,
     ("image/png", "image/jpeg"),
     path=(IDS, Parameter("form", "kind of file", choices=("png", "jpg"))),
@@ -88,7 +88,7 @@ def picture(ids: str, form: str) -> Response:
 def description(ids: str) -> Response:
     """Tell what a colour picture is made of."""
     wanted = RgbRequest.of(DESCRIPTION.read(request.args))
-    response = current_app.json.response(_scene(parse_ids(ids), wanted).described())
+    response = jsonify(_scene(parse_ids(ids), wanted).described())
     response.headers["Cache-Control"] = "no-cache"
     return response
 
@@ -248,7 +248,8 @@ def _shown(scene: Scene, wanted: RgbRequest) -> dict[str, Any]:
 
 
 def _as_json(shown: dict[str, Any]) -> dict[str, Any]:
-    return shown["described"] | {"preview": shown["preview"], "files": shown["files"]}
+    described: dict[str, Any] = shown["described"]
+    return described | {"preview": shown["preview"], "files": shown["files"]}
 
 
 def _gallery(page: int, size: int) -> list[dict[str, Any]]:
@@ -270,12 +271,11 @@ def _gallery(page: int, size: int) -> list[dict[str, Any]]:
     ]
 
 
-def _page_query(address: str) -> dict[str, str]:
+def _page_query(address: str) -> dict[str, Any]:
     """Return the parameters of the page that shows a picture."""
     path, _, query = address.partition("?")
     ids = path.removeprefix("/rgb/").rpartition(".")[0].split(",")
-    looks = dict(part.split("=", 1) for part in query.split("&") if "=" in part)
-    return dict(zip(COLOURS, ids, strict=True)) | looks
+    return dict(zip(COLOURS, ids, strict=True)) | dict(parse_qsl(query))
 
 
 def _targets() -> list[str]:
