@@ -54,6 +54,8 @@ def image_of(band: str, wcs: Wcs, shape: tuple[int, int], seed: int, fwhm: float
     for x0, y0, magnitude, brighter in STARS:
         flux = 10 ** (-0.4 * (magnitude - (1.0 if "irg"[brighter] == band else 0.0) - 25.0))
         sx, sy = wcs.to_pixel(*FIELD.to_sky(x0, y0))
+        if not np.isfinite(sx):  # on the other side of the sky
+            continue
         image += flux / (2 * np.pi * sigma**2) * np.exp(-((x - sx) ** 2 + (y - sy) ** 2) / (2 * sigma**2))
     return ((image * unit) + SKIES[band]).astype(np.float32)
 
