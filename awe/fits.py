@@ -27,6 +27,7 @@ __all__ = [
     "Planes",
     "from_bytes",
     "image_hdus",
+    "image_names",
     "open_planes",
     "read_header",
     "read_headers",
@@ -109,6 +110,11 @@ def read_headers(path: Path) -> list[Header]:
 def image_hdus(path: Path) -> list[int]:
     """Return the numbers of the HDUs that hold an image."""
     return [hdu.index for hdu in scan(path, file_contents(path)) if hdu.is_image]
+
+
+def image_names(path: Path) -> set[str]:
+    """Return the names of the HDUs that hold images."""
+    return {hdu.name for hdu in scan(path, file_contents(path)) if hdu.is_image}
 
 
 def open_planes(path: Path) -> Planes:

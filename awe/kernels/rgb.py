@@ -16,7 +16,7 @@ Three = tuple[float, float, float]
 Picture = NDArray[np.uint8]
 
 SLOPE = 0.1
-"""Gray of an intensity of one stretch, before softening: the constant of Lupton's own programs, and of astropy."""
+"""An intensity of this share of the stretch gets this share of white, whatever Q: as in Lupton's own programs."""
 
 _STEPS, _PER_UNIT = 65536, 64.0
 _BAND_ROWS = 256

@@ -8,28 +8,28 @@ from awe.model.persistent import Persistent
 
 
 class Telescope(Persistent):
-    """A telescope and its site, which is unknown if only frames made elsewhere came from it."""
+    """A telescope and its site."""
 
     __small__ = True
     __key__ = ("name",)
 
     name: Mapped[str] = described("name", unique=True)
-    longitude: Mapped[float | None] = described("longitude, positive to the east", unit="deg")
-    latitude: Mapped[float | None] = described("latitude", unit="deg")
-    altitude: Mapped[float | None] = described("height above sea level", unit="m")
+    longitude: Mapped[float] = described("longitude, positive to the east", unit="deg")
+    latitude: Mapped[float] = described("latitude", unit="deg")
+    altitude: Mapped[float] = described("height above sea level", unit="m")
 
     def __str__(self) -> str:
         return self.name
 
 
 class Instrument(Persistent):
-    """A camera, as its instrument file describes it."""
+    """A camera, as its instrument file describes it; one that only frames made elsewhere came from has no such file."""
 
     __small__ = True
     __key__ = ("name",)
 
     name: Mapped[str] = described("name", unique=True)
-    telescope: Mapped[Telescope] = links("the telescope it is mounted on")
+    telescope: Mapped[Telescope | None] = links("the telescope it is mounted on; none without an instrument file")
     definition: Mapped[str] = described("SHA-256 of the instrument file it was last read from")
     required_calibrations: Mapped[list[str]] = described(
         "calibrations without which a frame is not reduced", sql=JSON, default=list

@@ -53,7 +53,6 @@ class Facts:
     filter: str
     exptime: float
     instrument: str
-    telescope: str
     object: str
     definition: InstrumentDefinition | None
 
@@ -89,7 +88,6 @@ def facts_of(header: Header, stated: Stated, definitions: Mapping[str, Instrumen
         filter=filter_of(header, stated.filter),
         exptime=exptime,
         instrument=definition.name if definition else _instrument(header, stated.instrument),
-        telescope=definition.telescope.name if definition else _text(header, "TELESCOP") or "unknown",
         object=_text(header, "OBJECT"),
         definition=definition,
     )

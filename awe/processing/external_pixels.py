@@ -9,8 +9,7 @@ import numpy as np
 from astropy.io.fits import Header
 
 from awe.errors import BadFile, BadRequest
-from awe.fits import open_planes, read_headers, read_image, verify
-from awe.fits_layout import file_contents, scan
+from awe.fits import image_names, open_planes, read_headers, read_image, verify
 from awe.kernels.flags import PixelFlag
 from awe.kernels.statistics import clipped_statistics
 
@@ -98,7 +97,7 @@ def _image(path: Path) -> tuple[np.ndarray, Header]:
 
 def _own_planes(path: Path) -> dict[str, np.ndarray]:
     """Return the weight and flag planes that the file itself has under awe's own names."""
-    named = {hdu.name for hdu in scan(path, file_contents(path)) if hdu.is_image}
+    named = image_names(path)
     planes = open_planes(path)
     found = {plane: planes.rows(plane) for plane in ("WEIGHT", "FLAGS") if plane in named}
     for plane, pixels in found.items():

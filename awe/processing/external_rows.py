@@ -7,7 +7,7 @@ from astropy.io.fits import Header
 from sqlalchemy import select
 
 from awe.model.frame import SkyCell
-from awe.model.instrument import Filter, Instrument, Telescope
+from awe.model.instrument import Filter, Instrument
 from awe.model.night import night_of
 from awe.model.observation import GridTarget
 from awe.model.persistent import QualityFlag
@@ -36,7 +36,7 @@ _SAME_PLACE = 1e-8
 def external_frame(cls: Any, pixels: ExternalPixels, facts: Facts, **more: Any) -> Any:
     """Return the object of a frame made elsewhere; instrument and filter are new ones unless they are given."""
     if "instrument" not in more:
-        more["instrument"] = Instrument(name=facts.instrument, telescope=Telescope(name=facts.telescope))
+        more["instrument"] = Instrument(name=facts.instrument)
         more["filter"] = Filter(name=facts.filter, instrument=more["instrument"])
     ny, nx = pixels.planes["IMAGE"].shape
     moment = facts.moment.value
@@ -103,9 +103,8 @@ class ExternalWriter(Writer):
         known = self._session.scalars(select(Instrument).where(Instrument.name == facts.instrument)).unique().first()
         if known is not None:
             return known
-        telescope = self._get_or_add(Telescope, {"name": facts.telescope})
         found: Instrument = self._get_or_add(
-            Instrument, {"name": facts.instrument}, telescope=telescope, definition="", required_calibrations=[]
+            Instrument, {"name": facts.instrument}, telescope=None, definition="", required_calibrations=[]
         )
         return found
 

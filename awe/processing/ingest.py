@@ -218,7 +218,7 @@ class Writer:
         )
         if instrument.definition != version:
             instrument.definition, instrument.required_calibrations = version, required
-            instrument.calibration_days = days
+            instrument.telescope, instrument.calibration_days = telescope, days
         return instrument
 
     def _filter(self, exposure: Exposure, instrument: Instrument) -> Filter | None:

@@ -50,7 +50,8 @@ def cards_of(product: Any) -> Iterator[Card]:
 
 
 def _exposure(product: Frame) -> Iterator[Card]:
-    yield "TELESCOP", product.instrument.telescope.name, "telescope"
+    if product.instrument.telescope is not None:  # else the card that came with the frame stays
+        yield "TELESCOP", product.instrument.telescope.name, "telescope"
     yield "INSTRUME", product.instrument.name, "instrument"
     if product.chip is not None:
         yield "DETECTOR", product.chip.name, "chip"

@@ -93,7 +93,7 @@ def _counts(session: Session, kind: str) -> Iterable[tuple[int, str, int, date, 
 
 def _words(thing: Any) -> str:
     if isinstance(thing, Instrument):
-        return f"at {thing.telescope.name}"
+        return f"at {thing.telescope.name}" if thing.telescope else "of frames made elsewhere"
     if isinstance(thing, Filter):
         return f"{thing.instrument.name}{f', band {thing.band}' if thing.band else ''}"
     if isinstance(thing, ObservingBlock):

@@ -1,4 +1,4 @@
-"""Frames made elsewhere: without inputs and process parameters, of telescopes whose site may be unknown."""
+"""Frames made elsewhere: without inputs and process parameters, of cameras whose telescope may be unknown."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -32,7 +32,7 @@ OPTIONAL = {
         "param_subtract_background": sa.BOOLEAN(),
         "param_pixel_area": CHOICE,
     },
-    "telescope": {name: sa.DOUBLE() for name in ("longitude", "latitude", "altitude")},
+    "instrument": {"telescope_id": sa.INTEGER()},
 }
 
 

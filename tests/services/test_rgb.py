@@ -316,7 +316,7 @@ def test_frames_are_found_by_the_name_of_their_file(sky: Sky) -> None:
         ("scale=1,1", "scale must be"),
         ("scale=1,0,1", "scale must be"),
         ("black=1,2,nan", "black must be"),
-        ("black=5,5,5&white=4,6,6", "must be above black in each band"),
+        ("black=5,5,5&white=4,6,6", "white 4,6,6 must be above black 5,5,5 in each band"),
         ("grid=purple", "grid must be red or green or blue or common"),
         ("bin=0", "bin must be"),
         ("bin=2&fit=100", "give one of them"),
