@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from copy import copy
 
 import numpy as np
 from astropy.io import fits
@@ -29,9 +30,8 @@ def fits_section(pixels: np.ndarray, header: Header, region: Region, factor: int
 
 def section_header(header: Header, region: Region, factor: int) -> Header:
     """Return the header of a section: a pixel p of the image becomes (p - start - 0.5) / bin + 0.5 (the first is 1)."""
-    found = Header(
-        [card for card in header.cards if not _STRUCTURE.fullmatch(card.keyword)] if len(header) else [], copy=True
-    )
+    # cards are copied one by one: a header made of cards of another one would change those
+    found = Header([copy(card) for card in header.cards if not _STRUCTURE.fullmatch(card.keyword)])
     start = {"1": region.x0, "2": region.y0}
     for axis in "12":
         found.setdefault(f"LTV{axis}", 0.0)

@@ -16,6 +16,8 @@ LARGEST_PICTURE = 40_000_000
 """Most pixels of a picture: four bytes each are held in memory while it is made."""
 DEFAULT_SECTION = 256
 FARTHEST = 1e7
+ROUNDING = 0.01
+"""Part of a pixel by which a section may fall short of a size on the sky: the scale changes a little over an image."""
 
 PLANE = Parameter(
     "plane", "image, weight (inverse variance) or flags of the file", default=Plane.IMAGE.value, choices=tuple(Plane)
@@ -142,7 +144,7 @@ class Wanted:
         if image.wcs is None:
             raise BadRequest(f"{image.label} has no coordinates on the sky: give width and height instead of size")
         scale = math.sqrt(float(image.wcs.pixel_area(x, y)))
-        width = math.ceil(given["size"] / scale - 1e-6)
+        width = math.ceil(given["size"] / scale - ROUNDING)
         if width > LARGEST_SECTION:
             raise BadRequest(
                 f"size={given['size']:g} arcsec is {width:,} pixels of {scale:.3g} arcsec, "
