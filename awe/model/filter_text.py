@@ -96,6 +96,8 @@ def _translate(found: FilterText, tokens: list[_Token], place: int) -> int:
     if word == "like" and follows and follows[0].kind == "string":
         found.add(f"in like({follows[0].text})", token.start)
         return tokens.index(follows[0]) + 1
+    if word == "like" and place and (not follows or follows[0].text != "("):
+        raise found.refusal(token.start + 1, 'write it like: object like "M*", with a text in quotes')
     if word == "between" and follows and follows[0].text != "(":
         return _between(found, tokens, place)
     text = word if word in _WORDS else _SIGNS.get(token.text, token.text) if token.kind == "sign" else token.text

@@ -66,7 +66,7 @@ def _parameter(declared: Parameter, place: str) -> dict[str, Any]:
     if declared.choices:
         schema["enum"] = list(declared.choices)
     schema |= {k: v for k, v in (("minimum", declared.low), ("maximum", declared.high)) if v is not None}
-    if declared.default is not None and declared.kind != "boolean":
+    if isinstance(declared.default, str | int | float) and declared.kind != "boolean":
         schema["default"] = declared.default
     doc = f"{declared.doc} ({declared.unit})" if declared.unit else declared.doc
     example = {} if declared.example is None else {"example": declared.example}

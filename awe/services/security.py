@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
-from awe.errors import BadRequest, NotAllowed
+from awe.errors import BadRequest, NotAllowed, NotFound
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -38,6 +38,8 @@ def refuse_control_characters(app: Flask) -> None:
 
     @app.before_request
     def _check() -> None:
+        if any(c < " " for c in request.path):
+            raise NotFound(f"no page {request.path[:60]!r}: it contains control characters")
         for name, value in request.args.items(multi=True):
             if any(c < " " and c not in "\t\r\n" for c in name + value):
                 raise BadRequest(f"parameter {name[:60]!r} contains control characters")

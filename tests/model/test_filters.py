@@ -134,7 +134,7 @@ REFUSED = [
     ("exptime + = 5", "position 11"),
     ("exptime > 5 & & object == 'x'", "position 15"),
     ("exptime like 5", "position 9"),
-    ('object = "M67" and exptme like 5', "position 28"),
+    ('object = "M67" and exptme like 5', "position 27"),
     ("exptime between 5", "position 9: write it like: exptime between 1 and 5"),
     ("exptime between 5 or 6", "position 9: write it like: exptime between 1 and 5"),
     ('exptime like "5*"', "compares a text"),
