@@ -187,9 +187,7 @@ def pages_of(own: Any) -> dict[str, str]:
     }
 
 
-def test_the_statements_do_not_grow_with_the_objects(
-    statements: Any, databases: Any, tmp_path: Path
-) -> None:
+def test_the_statements_do_not_grow_with_the_objects(statements: Any, databases: Any, tmp_path: Path) -> None:
     few, many = (tmp_path / name for name in ("few", "many"))
     few.mkdir()
     many.mkdir()
