@@ -34,8 +34,9 @@ class ReadNoiseEstimate:
     value: float
     error: float
     per_pair: tuple[float, ...]
-    plain: tuple[float, ...]
-    """The same for each pair without any rejection (adu): what outliers make of it."""
+    plain: float
+    """The scatter of differences to the first frame over sqrt(2), no pixel rejected, mean of all (adu): the classical
+    recipe, and what outliers make of it."""
 
 
 def read_noise(
@@ -74,29 +75,32 @@ def read_noise(
     if len(shapes) > 1:
         raise ValueError(f"frames have different shapes: {sorted(shapes)}")
     pairs = [_pair_noise(first, second, mask, threshold) for first, second in pairwise(images)]
-    values = np.array([value for value, _, _ in pairs])
-    by_blocks = np.sqrt(np.sum([error**2 for _, error, _ in pairs])) / values.size
+    values = np.array([value for value, _ in pairs])
+    by_blocks = np.sqrt(np.sum([error**2 for _, error in pairs])) / values.size
     # Successive pairs share a frame, hence the number of independent values is about half the number of frames.
     by_pairs = values.std(ddof=1) / np.sqrt(len(images) / 2) if values.size > 1 else 0.0
     error = float(max(by_blocks, by_pairs))
-    return ReadNoiseEstimate(float(values.mean()), error, tuple(values.tolist()), tuple(p for _, _, p in pairs))
+    plain = float(np.mean([np.nanstd(_difference(images[0], other, mask)) for other in images[1:]])) / np.sqrt(2)
+    return ReadNoiseEstimate(float(values.mean()), error, tuple(values.tolist()), plain)
+
+
+def _difference(first: np.ndarray, second: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    difference = np.asarray(first, np.float32) - np.asarray(second, np.float32)
+    return difference if mask is None else np.where(mask, np.float32(np.nan), difference)
 
 
 def _pair_noise(
     first: np.ndarray, second: np.ndarray, mask: np.ndarray | None, threshold: float
-) -> tuple[float, float, float]:
-    """Return read noise and its error, from the blocks of one difference, and the plain scatter over sqrt(2)."""
-    difference = np.asarray(first, np.float32) - np.asarray(second, np.float32)
-    if mask is not None:
-        difference = np.where(mask, np.float32(np.nan), difference)
+) -> tuple[float, float]:
+    """Return read noise and its error, from the blocks of one difference."""
+    difference = _difference(first, second, mask)
     sigmas = [clipped_statistics(block, threshold) for block in _blocks(difference)]
     found = np.array([statistics.sigma for statistics in sigmas if statistics.count >= 32])
     if found.size == 0:
         raise ValueError("read noise: no block of the frames holds 32 good pixels")
     blocks = clipped_statistics(found)
     spread = blocks.sigma if found.size > 4 else blocks.mean / np.sqrt(2 * 32)
-    plain = float(np.nanstd(difference)) / np.sqrt(2)
-    return blocks.mean / np.sqrt(2), spread / np.sqrt(2 * found.size), plain
+    return blocks.mean / np.sqrt(2), spread / np.sqrt(2 * found.size)
 
 
 def _blocks(image: np.ndarray):

@@ -8,14 +8,14 @@ from awe.processing.products import Products
 from awe.processing.tasks import makes
 
 
-@makes(ReadNoise, version=1)
+@makes(ReadNoise, version=2)
 def make_read_noise(product: ReadNoise, products: Products) -> None:
     """Measure the read noise on differences of pairs of biases, and compare it with what the header says."""
     raws = product.raw_biases
     section = Section.parse(raws[0].data_section)
     estimate = read_noise([section.cut(products.image(raw)) for raw in raws], None, product.parameters.sigma_clip)
     product.value, product.error, product.gain = estimate.value, estimate.error, raws[0].gain
-    product.plain_value = max(estimate.plain)
+    product.plain_value = estimate.plain
     stated = raws[0].header_read_noise
     if stated is None:
         return
@@ -24,6 +24,7 @@ def make_read_noise(product: ReadNoise, products: Products) -> None:
         product.note(
             f"the header's read noise, {stated:.2f} electron = {product.header_value:.2f} adu, is wrong: "
             f"pairs of biases give {product.value:.2f} +- {product.error:.2f} adu = "
-            f"{product.value * raws[0].gain:.2f} electron, which is used"
+            f"{product.value * raws[0].gain:.2f} electron, which is used "
+            f"({product.plain_value:.2f} adu if no outlying pixel is left out)"
         )
         product.flag(QualityFlag.NOISE_OUT_OF_RANGE)
