@@ -40,6 +40,7 @@ docs: $(VENV)/.installed-dev ## write the generated reference pages again
 	$(BIN)/python -m awe.cli.reference docs/reference/cli.md
 	$(BIN)/python -m awe.instruments.reference docs/howto/add-an-instrument.md
 	$(BIN)/python -m awe.model.reference_pages docs/reference/classes.md docs/reference/settings.md
+	$(BIN)/python -m awe.services.reference docs/reference/pages.md
 
 serve: $(VENV)/.installed ## serve the site of the demo
 	$(AWE) serve

@@ -24,7 +24,8 @@ MAY_USE = {
     "instruments": {"kernels", "fits", "fits_layout", "fits_verify", "model"} | FLOOR,
     "catalogues": FLOOR,
     "processing": {
-        "kernels", "model", "store", "fits", "bulk", "catalogues", "config", "database", "instruments", "local", "log",
+        "kernels", "model", "store", "fits", "fits_layout", "bulk", "catalogues", "config", "database", "instruments",
+        "local", "log",
     } | FLOOR,
     "services": {
         "kernels", "model", "processing", "store", "fits", "bulk", "config", "database", "file_cache",
@@ -41,13 +42,14 @@ BORDERS = {
     "dataservers/protocol.py": "the request handler",
     "dataservers/server.py": "the request handler",
     "awe/services/failures.py": "the request handler",
+    "awe/services/position_lists.py": "the readers of tables raise what they like",
     "awe/services/workshop.py": "all who wait for a picture hear of what went wrong",
     "awe/kernels/detection.py": "sep raises plain Exception; translated at once",
     "awe/kernels/wcs.py": "wcslib raises a dozen classes; translated at once",
 }
 """Where any exception may be caught, and why."""
-REGISTERS = ("make_queryable(", "tasks()", "configure_mappers()")
-"""Calls that make classes and tasks known."""
+REGISTERS = ("make_queryable(", "tasks()", "configure_mappers()", "register_link(", "depcuts.add_url_rule(")
+"""Calls that make classes, tasks, links and addresses known."""
 WORKS_AT_IMPORT = {
     "awe/prompt.py": "it is imported for what it does: `from awe import *` in a notebook",
     "dataservers/__init__.py": "reads its own version",

@@ -10,10 +10,10 @@ from sqlalchemy.orm import DeclarativeBase
 from awe.cli.printing import plural, print_json, table
 from awe.cli.workplace import Workplace, works
 from awe.errors import BadRequest
+from awe.model.attributes import attribute_names, near_names
 from awe.model.description import plain
 from awe.model.filters import parse_filter
 from awe.model.persistent import persistent_class
-from awe.model.queries import attribute_names, near_names
 from awe.model.values import shown
 from awe.services.declared import brief_fields, field_named
 

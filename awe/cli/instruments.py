@@ -8,7 +8,7 @@ from awe.cli.printing import print_json, table
 from awe.cli.workplace import Workplace, works
 from awe.errors import NotFound
 from awe.instruments import InstrumentDefinition, as_table, explain, load_definitions
-from awe.model.queries import near_names
+from awe.model.attributes import near_names
 
 
 @click.group()

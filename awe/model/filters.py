@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, inspect, not_, or_
 
 from awe.errors import BadRequest
+from awe.model.attributes import attribute_names, near_names
 from awe.model.filter_names import Named, plain
 from awe.model.filter_sky import FORMS, read_region
 from awe.model.filter_text import HINT, FilterText, read_text
 from awe.model.filter_values import converted, kind_of
 from awe.model.persistent import QualityFlag
-from awe.model.queries import Query, attribute_names, near_names
+from awe.model.queries import Query
 from awe.model.ranges import lies_in, parse_ranges
 from awe.model.sky_search import is_placed, within
 

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from awe.errors import BadRequest
 from awe.model.access import Person, require_comment, require_judge
+from awe.model.attributes import near_names
 from awe.model.lineage import described
 from awe.model.persistent import Base, Persistent, QualityFlag, Validity, utc_now
-from awe.model.queries import near_names
 
 LONGEST = 4000
 """Most characters of a reason or comment."""

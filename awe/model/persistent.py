@@ -10,14 +10,13 @@ from sqlalchemy import CheckConstraint, ForeignKey, MetaData, String, event, ins
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy.orm.decl_api import DeclarativeAttributeIntercept
 
+from awe.model.attributes import attribute_names, near_names
 from awe.model.lineage import described, inputs, install, links
 from awe.model.queries import (
     ColumnComparator,
     LinkComparator,
     Query,
-    attribute_names,
     make_queryable,
-    near_names,
     select_named,
 )
 from awe.model.small_tables import find_small

@@ -1,6 +1,5 @@
 """Query persistent objects in their own terms: `(ReducedFrame.bias.sigma < 6) & (ReducedFrame.object == "M67")`."""
 
-import difflib
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -8,10 +7,12 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Date, Select, and_, event, func, inspect, not_, or_, select
-from sqlalchemy.orm import ColumnProperty, QueryableAttribute, RelationshipProperty, Session, aliased
+from sqlalchemy.orm import ColumnProperty, QueryableAttribute, RelationshipProperty, Session
 from sqlalchemy.sql import operators
 
 from awe.errors import BadRequest, NotFound
+from awe.model.attributes import attribute
+from awe.model.path_values import value_at
 
 _session: ContextVar[Callable[[], Session] | None] = ContextVar("awe_session", default=None)
 _identity: ContextVar[tuple[str, str]] = ContextVar("awe_identity", default=("", ""))
@@ -32,46 +33,6 @@ def current_session() -> Session:
     if provide is None:
         raise BadRequest("not connected to a database: call awe.connect() first (`awe prompt` does it for you)")
     return provide()
-
-
-def near_names(name: str, known: list[str]) -> str:
-    """Return a half sentence with the names that are most like `name`, or all if none is."""
-    near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
-    return f"near ones: {', '.join(near)}" if near else f"its attributes: {', '.join(sorted(known))}"
-
-
-def attribute_names(cls: type) -> list[str]:
-    """Return the names that can be queried on a class."""
-    found: Any = inspect(cls).all_orm_descriptors.keys()
-    return [str(n) for n in found if not str(n).startswith("_") and not str(n).endswith("_members")]
-
-
-def attribute(cls: type, name: str) -> Any:
-    """Return the queryable attribute `name` of a class; a wrong name is answered by the near ones."""
-    if name not in attribute_names(cls):
-        raise BadRequest(f"{cls.__name__} has no attribute {name!r}; {near_names(name, attribute_names(cls))}")
-    return getattr(cls, name)
-
-
-def value_at(cls: type, path: str) -> Any:
-    """Return the SQL of the value at the end of a path of attributes; of a link at its end, the number."""
-    first, _, rest = path.partition(".")
-    found = attribute(cls, first)
-    is_link = isinstance(found.property, RelationshipProperty)
-    if is_link and found.property.uselist:
-        raise BadRequest(f"{first} of {cls.__name__} leads to many: there is no single value to sort by")
-    if not is_link:
-        if rest:
-            raise BadRequest(f"{first} of {cls.__name__} is a value, not a link: {path[:60]!r} leads nowhere")
-        return found
-    ((here, there),) = found.property.local_remote_pairs
-    own = getattr(cls, inspect(cls).get_property_by_column(here).key)
-    if not rest:
-        return own
-    target = aliased(found.property.mapper.class_)
-    remote = getattr(target, found.property.mapper.get_property_by_column(there).key)
-    value = value_at(target, rest)
-    return select(_plain(value)).where(_plain(remote == own)).correlate_except(target).scalar_subquery()
 
 
 class _Found(Iterator[Any]):

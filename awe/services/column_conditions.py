@@ -6,7 +6,7 @@ import re
 
 from awe.errors import BadRequest
 from awe.model.angles import parse_dec, parse_ra
-from awe.model.queries import attribute_names
+from awe.model.attributes import attribute_names
 from awe.services.columns import Column, column_at
 
 OPERATORS = (

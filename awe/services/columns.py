@@ -9,8 +9,8 @@ from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.types import TypeEngine
 
 from awe.errors import BadRequest
+from awe.model.attributes import near_names
 from awe.model.persistent import Persistent
-from awe.model.queries import near_names
 from awe.services.declared import fields_of, kind_of_type
 
 DEEPEST = 12

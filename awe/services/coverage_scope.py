@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 from awe.errors import NotFound
 from awe.kernels.wcs import Wcs
 from awe.model.access import visible_numbers
+from awe.model.attributes import attribute_names, near_names
 from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.frame import Frame, SkyCell
 from awe.model.instrument import Filter, Instrument
 from awe.model.lineage import inputs
 from awe.model.observation import GridTarget, Observation, ObservingBlock
 from awe.model.persistent import Persistent, persistent_class
-from awe.model.queries import attribute_names, near_names
 from awe.model.raw import RawFrame, RawScienceFrame
 from awe.model.science import ReducedFrame
 from awe.model.sky import cells_of

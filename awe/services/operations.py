@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from awe.errors import BadRequest
-from awe.model.queries import near_names
+from awe.model.attributes import near_names
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 _TRUTH = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True, "on": True}
@@ -73,11 +73,15 @@ class Parameter:
         if self.kind == "boolean":
             return "0 or 1"
         words = {"integer": "a whole number", "number": "a number"}.get(self.kind, f"like {self.example}")
-        if self.low is not None and self.high is not None:
-            return f"{words} from {self.low:g} to {self.high:g}"
-        if self.low is not None:
-            return f"{words} not below {self.low:g}"
-        return words if self.high is None else f"{words} up to {self.high:g}"
+        low, high = (None if v is None else self._limit(v) for v in (self.low, self.high))
+        if low is not None and high is not None:
+            return f"{words} from {low} to {high}"
+        if low is not None:
+            return f"{words} not below {low}"
+        return words if high is None else f"{words} up to {high}"
+
+    def _limit(self, value: float) -> str:
+        return f"{int(value)}" if self.kind == "integer" else f"{value:g}"
 
 
 def _project(text: str) -> str:

@@ -155,7 +155,7 @@ def test_a_link_to_nothing_is_refused(session):
 
 def test_a_value_that_must_be_there_is_missed(session):
     with pytest.raises(IntegrityError), session.begin_nested():
-        session.add(model.Telescope(name="NTT", **OWNER))
+        session.add(model.Chip(name="ccd1", **OWNER))
         session.flush()
 
 
