@@ -26,7 +26,7 @@ is expected; nothing is cut down in silence. 404: there is nothing of that name,
 the system does not answer, or too much is being made at this moment; try again."""
 
 
-_COMMON = "in all services"
+_COMMON = "All services"
 _HEAD = "| parameter | what | values | default |\n| --- | --- | --- | --- |"
 
 
@@ -39,13 +39,14 @@ def pages_page() -> str:
         shared = f"Every page also takes `{PROJECT.name}`: {PROJECT.doc}."
         parts.append(shared)
         for title, rules in _by_service(app):
-            parts += [f"## {title}", *_section(app, rules)]
+            about = [f"{SERVICES[title].doc[0].upper()}{SERVICES[title].doc[1:]}."] if title in SERVICES else []
+            parts += [f"## {title}", *about, *_section(app, rules)]
     return "\n\n".join(parts) + "\n"
 
 
 def _by_service(app: Flask) -> Iterator[tuple[str, list[Rule]]]:
     """Yield (title, rules in order) of each service, and of what they have in common."""
-    owners = {b.name: f"{s.name}: {s.doc}" for s in SERVICES.values() for b in s.blueprints}
+    owners = {b.name: s.name for s in SERVICES.values() for b in s.blueprints}
     found: dict[str, list[Rule]] = {}
     for title in (*owners.values(), _COMMON):
         found[title] = []
