@@ -24,9 +24,7 @@ class ReadNoise(Calibration, Persistent):
     )
     value: Mapped[float | None] = measured("read noise", unit="adu")
     error: Mapped[float | None] = measured("standard error of the read noise", unit="adu")
-    plain_value: Mapped[float | None] = measured(
-        "by the classical recipe: differences to the first bias, no outlier left out", unit="adu"
-    )
+    plain_value: Mapped[float | None] = measured("by differences to the first bias, no outlier left out", unit="adu")
     gain: Mapped[float | None] = measured("gain with which the header's figure was converted", unit="electron/adu")
     header_value: Mapped[float | None] = measured("read noise according to header or instrument file", unit="adu")
 
