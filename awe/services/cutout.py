@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.time import Time
 from PIL import Image
 
 from awe import __version__
@@ -266,7 +267,7 @@ def _origin_cards(made: Plan) -> dict[str, Any]:
     frame, spot = made.spot.frame, made.spot
     cards: dict[str, Any] = {"ORIGIN": f"awe {__version__}", "FRAMEID": frame.object_id, "CLASS": frame.class_name}
     cards |= {"FRAMEFIL": frame.filename, "BUNIT": frame.unit, "FRAME_X": spot.x + 1, "FRAME_Y": spot.y + 1}
-    cards["DATE-OBS"] = frame.date_obs.isoformat()
+    cards |= {"DATE-OBS": frame.date_obs.isoformat(), "MJD-OBS": Time(frame.date_obs, scale="utc").mjd}
     if not made.request.north:
         cards |= {"LTV1": float(-made.wanted.x0), "LTV2": float(-made.wanted.y0)}
     return cards

@@ -17,6 +17,8 @@ LARGEST_SIDE = 4096
 LARGEST_ZOOM = 16
 LARGEST_PIXELS = LARGEST_SIDE**2
 LARGEST_ARCSEC = 36_000.0
+_LEAST_PART = 0.01
+"""Part of a pixel for which no further one is added: scales are computed, and 30 arcsec are 75 pixels of 0.4."""
 _SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)(?:x(\d{1,6}(?:\.\d{1,6})?))?\s?(px|pixel|arcsec|arcmin|\"|')?")
 _UNITS = {"arcsec": 1.0, '"': 1.0, "arcmin": 60.0, "'": 60.0}
 
@@ -67,7 +69,7 @@ class Size:
             return int(self.width), int(self.height)
         if scale is None:
             raise BadRequest(f"size={self} is an angle, but the image has no place on the sky: give pixels")
-        nx, ny = (max(1, math.ceil(length / scale - 1e-9)) for length in (self.width, self.height))
+        nx, ny = (max(1, math.ceil(length / scale - _LEAST_PART)) for length in (self.width, self.height))
         if max(nx, ny) > LARGEST_SIDE:
             raise BadRequest(
                 f"size={self} is {nx} x {ny} pixels of {scale:.3g} arcsec, the limit is {LARGEST_SIDE} on a side"

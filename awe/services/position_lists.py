@@ -26,6 +26,7 @@ LONGEST_NAME = 60
 _RA = re.compile(r"_?(ra|raj2000|ra_?icrs|ra_?deg|alpha(_j2000)?|right_?ascension)", re.IGNORECASE)
 _DEC = re.compile(r"_?(de|dec|dej2000|decj2000|de_?icrs|dec_?deg|delta(_j2000)?|declination)", re.IGNORECASE)
 _NAME = re.compile(r"(name|id|object|main_id|source_?id|designation|target)", re.IGNORECASE)
+_ENCODING = re.compile(r"""\s*<\?xml[^>]*\bencoding\s*=\s*["']([^"']*)""")
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 Position = tuple[str, float, float]
@@ -74,8 +75,10 @@ def _csv(content: bytes) -> tuple[list[str], list[Sequence[Any]]]:
     if not text.strip():
         return [], []
     try:
+        # in lines, since a text of one line would be taken for the name of a file
         table = text_tables.read(
-            text, format="csv", delimiter=_delimiter(text), fast_reader=False, guess=False,
+            [line for line in text.splitlines() if line.strip()],
+            format="csv", delimiter=_delimiter(text), fast_reader=False, guess=False,
             converters={"*": [text_tables.convert_numpy(str)]}, fill_values=[],
         )  # fmt: skip
     except (text_tables.InconsistentTableError, ValueError, IndexError) as error:
@@ -85,10 +88,11 @@ def _csv(content: bytes) -> tuple[list[str], list[Sequence[Any]]]:
 
 def _delimiter(text: str) -> str:
     first = next(line for line in text.splitlines() if line.strip())
-    return max(",;\t", key=first.count)
+    return max(",;\t|", key=first.count)
 
 
 def _votable(content: bytes) -> tuple[list[str], list[Sequence[Any]]]:
+    _check_closed(content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)  # what matters is found below, row by row
@@ -98,6 +102,20 @@ def _votable(content: bytes) -> tuple[list[str], list[Sequence[Any]]]:
         raise BadRequest(f"the list can't be read as a VOTable: {str(error).splitlines()[0][:200]}") from error
     names = [_named_by_ucd(f.ucd or "") or f.name or f.ID or "" for f in table.fields]
     return names, list(table.array)
+
+
+def _check_closed(content: bytes) -> None:
+    """Raise BadRequest for a VOTable that may lead to other files, which would be read here with the rights of awe."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the VOTable is not written in UTF-8: byte {error.start} is no character") from error
+    encoding = _ENCODING.match(text)
+    if encoding and encoding[1].lower() not in ("utf-8", "us-ascii", "ascii"):
+        raise BadRequest(f"the VOTable is written in {encoding[1][:20]}, and only UTF-8 is read")
+    plain = text.lower()
+    if "<!doctype" in plain or "<!entity" in plain or ("stream" in plain and "href" in plain):
+        raise BadRequest("the VOTable refers to other files (DOCTYPE, ENTITY or STREAM href): send the rows themselves")
 
 
 def _named_by_ucd(ucd: str) -> str:

@@ -19,6 +19,7 @@ from awe.services.app import create_app
 from awe.store import Store
 
 build = runpy.run_path(str(Path(__file__).parents[1] / "web_world.py"))["build"]
+build_cutouts = runpy.run_path(str(Path(__file__).parents[1] / "cutout_world.py"))["build"]
 Counter = Callable[[], AbstractContextManager[list[str]]]
 
 
@@ -80,3 +81,19 @@ def statements(world: Any) -> Counter:
             event.remove(engine, "before_cursor_execute", note)
 
     return collect
+
+
+@pytest.fixture(scope="session")
+def cut_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Exposures of a field with stars at known places, and all that is made of them; nothing changes them."""
+    folder = tmp_path_factory.mktemp("cutouts")
+    engine = open_engine(f"sqlite:///{folder}/awe.db")
+    with start_data_server(folder / "files") as server:
+        yield build_cutouts(engine, Store(server.address, folder / "cache"), folder)
+    engine.dispose()
+
+
+@pytest.fixture
+def cut_client(cut_world: Any, tmp_path: Path) -> FlaskClient:
+    """A client of the pages over that world, with an empty cache of pictures."""
+    return create_app(Settings(home=tmp_path), cut_world.engine, cut_world.store).test_client()

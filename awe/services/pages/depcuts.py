@@ -124,7 +124,7 @@ def show(kind: str, number: int) -> Response:
     """Show the matrix of sources and products."""
     journal = Journal()
     page, rows = (p.read(request.args.get(p.name)) for p in (PAGE, PER_PAGE))
-    run = _run(kind, number)
+    run = _run(kind, number, (PAGE, PER_PAGE))
     with journal.step("database", "sources, their lineage and the places in it"):
         matrix = load_matrix(session(), parts(current_app).store, run, rows, (page - 1) * rows)
     _record(matrix)
@@ -149,7 +149,7 @@ def show(kind: str, number: int) -> Response:
 def one(kind: str, number: int, form: str) -> Response:
     """Send a film or FITS file of one source in all products."""
     delay = DELAY.read(request.args.get("delay"))
-    run, own = _run(kind, number), parts(current_app)
+    run, own = _run(kind, number, (DELAY,)), parts(current_app)
     matrix = load_matrix(session(), own.store, run, 2, 0)
     session().rollback()  # hold no transaction while pixels are computed
     if not matrix.blocks:
@@ -201,8 +201,10 @@ def runs() -> Response:
     return answer("depcuts_runs.html", as_json, found=found, page_number=page, full=len(found) == RUNS)
 
 
-def _run(kind: str, number: int) -> DepcutRun:
-    given = {n: v for n, v in request.args.items() if n not in ("page", "rows", "delay")}
+def _run(kind: str, number: int, own: tuple[Parameter, ...]) -> DepcutRun:
+    """Return the run of an address; `own`: parameters that do not belong to the run."""
+    names = {p.name for p in own}
+    given = {n: v for n, v in request.args.items() if n not in names}
     return DepcutRun.of(kind, number, given)
 
 
