@@ -427,7 +427,9 @@ def upgrade() -> None:
         "readnoise",
         sa.Column("value", sa.Double(), nullable=True, comment="read noise"),
         sa.Column("error", sa.Double(), nullable=True, comment="standard error of the read noise"),
-        sa.Column("plain_value", sa.Double(), nullable=True, comment="by differences to the first bias, no outlier left out"),
+        sa.Column(
+            "plain_value", sa.Double(), nullable=True, comment="by differences to the first bias, no outlier left out"
+        ),
         sa.Column("gain", sa.Double(), nullable=True, comment="gain with which the header's figure was converted"),
         sa.Column(
             "header_value", sa.Double(), nullable=True, comment="read noise according to header or instrument file"
