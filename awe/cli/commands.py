@@ -25,7 +25,7 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("Set up", "doctor", "Find what is damaged or left over, and repair it."),
     "demo": Entry("Set up", "demo", "Observe a simulated night, make all products, serve the pages."),
     "simulate": Entry("Take in", "simulate", "Write the raw files of a simulated night."),
-    "ingest": Entry("Take in", "ingest", "Take in raw frames; each file gets a verdict with a reason."),
+    "ingest": Entry("Take in", "ingest", "Take in raw frames, or with --as calibrated ones; each file gets a verdict."),
     "instrument": Entry("Take in", "instruments", "Show instruments, and how a file would be read."),
     "catalogue": Entry("Take in", "catalogues", "Add and list reference catalogues."),
     "plan": Entry("Make", "targets", "Show what would be made for a target, and why."),

@@ -27,7 +27,7 @@ from awe.processing.ingest import Ingester, Report, find_files
 @external_options
 @works
 def ingest(place: Workplace, files: tuple[Path, ...], dry_run: bool, as_json: bool, **external: Any) -> int:
-    """Take in raw frames, or with --as calibrated frames made elsewhere; each file gets a verdict with a reason.
+    """Take in raw frames, or with --as calibrated ones; each file gets a verdict.
 
     FILES are FITS files (also .fz and .gz), or folders with such files. A file that is refused does not stop the
     others; nothing of it is stored. The exit code is 10 if any was refused.

@@ -45,7 +45,7 @@ def info(place: Workplace, numbers: tuple[int, ...], as_json: bool) -> None:
 @click.option("--flags", metavar="NAMES", help="its quality flags from now on, such as few_inputs,no_sources or none")
 @works
 def judge(place: Workplace, numbers: tuple[int, ...], flags: str | None, comment: str | None, **given: str) -> None:
-    """Judge objects and comment on them: valid, invalid or proposed, and quality flags, with a reason.
+    """Judge objects and comment on them: valid, invalid, proposed, quality flags.
 
     It is kept who said what, and shown on the page of the object. Only the creator of an object and members of its
     project may judge it; anybody may comment.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import CheckConstraint, ForeignKey, MetaData, String, event, inspect
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, object_session, relationship
 from sqlalchemy.orm.decl_api import DeclarativeAttributeIntercept
 
 from awe.model.attributes import attribute_names, near_names
@@ -245,8 +245,10 @@ def _loaded(thing: Persistent, context: Any) -> None:
 
 
 @event.listens_for(Persistent, "refresh", propagate=True)
-def _refreshed(thing: Persistent, context: Any, _names: Any) -> None:
-    find_small(thing, context.session)
+def _refreshed(thing: Persistent, _context: Any, _names: Any) -> None:
+    session = object_session(thing)  # composite attributes say that they are refreshed without a context
+    if session is not None:
+        find_small(thing, session)
 
 
 @event.listens_for(Session, "before_flush")

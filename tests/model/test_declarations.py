@@ -234,3 +234,8 @@ def test_wanted_products_name_their_key() -> None:
 
     assert set(wanted.key) <= set(model.BiasFrame.__key__)
     assert issubclass(wanted.product_class, Persistent)
+
+
+def test_parameters_can_be_read_before_an_object_is_stored():
+    assert model.ReducedFrame().parameters is None
+    assert model.ReducedFrame(parameters=model.ReducedFrame.Parameters()).parameters.maximum_bad == 0.5
