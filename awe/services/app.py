@@ -14,7 +14,7 @@ from awe.services import formatting, wording
 from awe.services.addresses import changed
 from awe.services.failures import answer_errors
 from awe.services.groups import grouped_classes
-from awe.services.links import at, picture, viewer
+from awe.services.links import at, page_of, picture, viewer
 from awe.services.object_number import ObjectNumber
 from awe.services.parts import Parts
 from awe.services.projects import in_project, keep_project, known_projects, shown_project
@@ -95,6 +95,7 @@ def _teach_templates(app: Flask) -> None:
     app.jinja_env.globals |= {"changed": changed, "version": __version__, "menu": grouped_classes}
     app.jinja_env.globals |= {
         "at": at,
+        "page_of": page_of,
         "picture": picture,
         "viewer": viewer,
         "visitor": shown_visitor,

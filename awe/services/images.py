@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from astropy.io.fits import Header
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
@@ -148,6 +148,9 @@ class Images:
 
 
 _offered: LRUCache[tuple[str, str], list[str]] = LRUCache(REMEMBERED)
+_away: TTLCache[str, bool] = TTLCache(100, ttl=10)
+"""Data servers that did not answer a moment ago: pages that can do without them do not wait for each anew."""
+_planes_lock = threading.Lock()
 
 
 def offered_planes(store: Store, filename: str | None) -> list[str]:
@@ -155,12 +158,18 @@ def offered_planes(store: Store, filename: str | None) -> list[str]:
     if filename is None:
         return []
     key = (store.address, filename)
-    if key not in _offered:
-        try:
-            _offered[key] = [p.value for p in Plane if p is Plane.IMAGE or _has(store, filename, p)]
-        except StoreUnavailable:
-            return []
-    return _offered[key]
+    with _planes_lock:
+        if key in _offered or store.address in _away:
+            return _offered.get(key, [])
+    try:
+        found = [p.value for p in Plane if p is Plane.IMAGE or _has(store, filename, p)]
+    except StoreUnavailable:
+        with _planes_lock:
+            _away[store.address] = True
+        return []
+    with _planes_lock:
+        _offered[key] = found
+    return found
 
 
 def _has(store: Store, filename: str, plane: Plane) -> bool:

@@ -92,7 +92,7 @@ def _edges_of(session: Session, ids: list[int], down: bool) -> list[Edge]:
     found: list[Edge] = []
     for start in range(0, len(ids), CHUNK):
         query = select(graph.product_id, graph.role, graph.input_id).where(here.in_(ids[start : start + CHUNK]))
-        found += [Edge(*row) for row in session.execute(query)]
+        found += [Edge(*row) for row in session.execute(query).all()]
     return found
 
 

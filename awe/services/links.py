@@ -16,6 +16,11 @@ def at(service: str, path: str) -> str:
     return own.elsewhere[service] + path if service in own.elsewhere else ""
 
 
+def page_of(object_id: int) -> str:
+    """Return the address of the page of an object; empty if no service shows objects."""
+    return at("dbview", f"/object/{object_id}")
+
+
 def picture(object_id: int, form: str = "png", width: int | None = None, **given: object) -> str:
     """Return the address of a picture of a frame, at most `width` across; empty if no service makes pictures."""
     path = at("imageview", f"/imageview/{object_id}.{form}")

@@ -110,7 +110,7 @@ def _frames(session: Session, ids: list[int]) -> dict[int, dict[str, Any]]:
             "date_obs": r.date_obs,
             "has_picture": r.filename is not None,
         }
-        for r in session.execute(query)
+        for r in session.execute(query).all()
     }
 
 

@@ -1,6 +1,6 @@
 """The lineage around an object as its page unfolds it: level by level, only what was asked for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,8 +120,11 @@ def unfold_around(
     down: bool = False,
     level: int = 1,
     rows: int = SHORT_LIST,
+    with_root: bool = True,
 ) -> Unfolding:
     """Return the lineage of an object, with these objects unfolded, and all down to a level; the root is at `level`.
+
+    Without the root, its own values are left out: the page of an object has them already.
 
     The number of statements grows with the levels and the classes that are shown, not with the objects.
     """
@@ -132,7 +135,7 @@ def unfold_around(
         new = list(_grown(session, growing, down, rows))
         everyone += new
         growing = [place for place in new if found.opens(place, expand, depth)]
-    _fill(session, everyone)
+    _fill(session, everyone if with_root else everyone[1:], [b for place in everyone for b in place.branches if b.many])
     return found
 
 
@@ -209,13 +212,12 @@ def _note_members(session: Session, level: list[Place]) -> None:
                 member.used, member.weight, member.reason = row.used, row.weight, row.reason
 
 
-def _fill(session: Session, places: Iterable[Place]) -> None:
+def _fill(session: Session, places: Iterable[Place], lists: Sequence[Branch]) -> None:
     """Give open objects all their values, and members of lists those that tell them apart."""
-    everyone = list(places)
-    full = node_values(session, [p.summary for p in everyone if p.is_open])
-    for place in everyone:
+    opened = [place for place in places if place.is_open]
+    full = node_values(session, [p.summary for p in opened])
+    for place in opened:
         place.values = full.get(place.summary.object_id, [])
-    lists = [b for place in everyone for b in place.branches if b.many]
     rows = brief_rows(session, [p.summary for b in lists for p in b.places])
     for branch in lists:
         for place in branch.places:

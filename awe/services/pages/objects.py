@@ -78,7 +78,9 @@ def show(object_id: int) -> Response:
         return answer("object.html", view_object(session(), object_id).as_json)
     view = view_object(session(), object_id, with_roles=False)
     trees = [
-        unfold_around(session(), view.summary, given["expand"], given["depth"], down, rows=given["rows"])
+        unfold_around(
+            session(), view.summary, given["expand"], given["depth"], down, rows=given["rows"], with_root=False
+        )
         for down in (False, True)
     ]
     return answer(
