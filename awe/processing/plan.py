@@ -24,6 +24,8 @@ class Step:
     needs: list[int]
     """Numbers of the steps whose products it uses."""
     left_out: list[str] = field(default_factory=list)
+    subject: str = ""
+    """What the product is of, in words; told when it is planned, for a run holds no session."""
 
     @property
     def pixels(self) -> int:
@@ -35,11 +37,6 @@ class Step:
 
     def __str__(self) -> str:
         return f"{type(self.product).__name__} {self.subject}"
-
-    @property
-    def subject(self) -> str:
-        """What the product is of, in words."""
-        return subject(self.product)
 
 
 @dataclass
@@ -102,7 +99,8 @@ def _visit(chooser: Chooser, product: Any, steps: dict[int, Step]) -> None:
     for source in used:
         _visit(chooser, source, steps)
     needs = [steps[id(source)].number for source in used if id(source) in steps]
-    steps[id(product)] = Step(len(steps), product, planned.key, planned.reasons, needs, planned.left_out)
+    own = len(steps), product, planned.key, planned.reasons, needs, planned.left_out
+    steps[id(product)] = Step(*own, subject(product))
 
 
 def _inputs_of(planned: Planned) -> list[Persistent]:

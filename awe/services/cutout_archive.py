@@ -15,6 +15,7 @@ from awe.services.cutout import Plan, encoded, plan
 from awe.services.cutout_request import MEDIA_TYPES
 from awe.services.cutout_runs import MOST, Page, Run, load
 from awe.services.cutting import cut_many
+from awe.services.journal import Journal
 from awe.services.series import Member
 from awe.store import Store
 
@@ -80,17 +81,21 @@ def archive_files(
     What is in memory at a time are some groups of neighbouring cutouts, and the rows of the manifest.
     """
     rows: list[dict[str, Any]] = []
+    journal = Journal()
     of_chunk: dict[int, list[Chosen]] = {}
     for index, form in chosen:
         of_chunk.setdefault(index // CHUNK, []).append((index, form))
     start, total = 0, 1
     while start < total:
         if not chosen or start // CHUNK in of_chunk:
-            page = load(session, store, run, CHUNK, start)
+            with journal.step("database", f"rows and frames of members from {start}"):
+                page = load(session, store, run, CHUNK, start)
             session.rollback()  # hold no transaction while pixels are computed
             total = page.total
-            wanted = of_chunk.get(start // CHUNK, [(i, f) for i in range(start, total) for f in forms])
-            yield from _files(store, page, start, wanted)
+            all_of_it = [(start + i, f) for i in range(len(page.members)) for f in forms]  # associates have several
+            wanted = of_chunk.get(start // CHUNK, all_of_it)
+            words = f"sections of {len(page.members)} members read and encoded, where={run.request.where}"
+            yield from journal.coming("cut", words, _files(store, page, start, wanted))
             rows += _manifest_of(page, start, wanted, bool(chosen))
         elif start // CHUNK > max(of_chunk):
             break
@@ -98,7 +103,7 @@ def archive_files(
             total = start + CHUNK + 1
         start += CHUNK
     yield "manifest.csv", manifest_csv(rows, run).encode()
-    content = {"address": run.address, "parameters": run.request.query(), "files": rows}
+    content = {"address": run.address, "parameters": run.request.query(), "files": rows, "steps": journal.as_json()}
     yield "manifest.json", json.dumps(content, indent=1).encode()
 
 

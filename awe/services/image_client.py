@@ -9,6 +9,7 @@ import zipfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 import requests
 from flask import Flask
@@ -18,7 +19,6 @@ from awe import errors
 from awe.config import Settings
 from awe.errors import AweError, BadRequest, StoreUnavailable
 from awe.processing.engine import data_server
-from awe.services.addresses import changed
 from awe.services.app import create_app
 from awe.services.pictures_by_address import Picture, Pictures
 from awe.services.registry import parse_addresses
@@ -104,7 +104,12 @@ class ImageClient:
             media_type = {"png": "image/png", "jpg": "image/jpeg", "fits": "application/fits"}[form]
             made = [Picture(archive.read(row["file"]), media_type, answer.address, {}, (), row) for row in rows]
         missing = [row for row in manifest["files"] if not row["file"]]
-        return Pictures(made, answer.address, missing, answer.timings, (answer.log,))
+        steps = manifest.get("steps", [])
+        timings: dict[str, float] = {}
+        for step in steps:
+            timings[step["step"]] = timings.get(step["step"], 0.0) + step["ms"]
+        log = (answer.log, *(f"{step['step']}: {step['what']}, {step['ms']:.1f} ms" for step in steps))
+        return Pictures(made, answer.address, missing, timings | answer.timings, log)
 
     def close(self) -> None:
         """Stop the data server that was started for this client, if one was."""
@@ -161,7 +166,7 @@ class ImageClient:
 
 def _address(path: str, given: dict[str, Any]) -> str:
     plain = {name: _text(value) for name, value in given.items() if value is not None}
-    return changed(path, {}, **plain)
+    return f"{path}?{urlencode(plain, safe=',:')}" if plain else path
 
 
 def _text(value: Any) -> str:

@@ -1,10 +1,12 @@
 """What was done to answer a request, and how long each step took: shown to the user."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,15 @@ class Journal:
             yield
         finally:
             self.entries.append(Entry(name, words, (time.perf_counter() - start) * 1e3))
+
+    def coming(self, name: str, words: str, things: Iterable[T]) -> Iterator[T]:
+        """Yield things, and note as a step how long they took to come; not how long who takes them needs."""
+        spent, start = 0.0, time.perf_counter()
+        for thing in things:
+            spent += time.perf_counter() - start
+            yield thing
+            start = time.perf_counter()
+        self.entries.append(Entry(name, words, (spent + time.perf_counter() - start) * 1e3))
 
     @property
     def total(self) -> float:

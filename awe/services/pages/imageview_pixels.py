@@ -12,6 +12,7 @@ from awe.services.image_look import MEDIA_TYPES, draw
 from awe.services.image_pixels import read_region
 from awe.services.image_request import PICTURE_PARAMETERS, Region, Wanted
 from awe.services.images import Images, StoredImage
+from awe.services.journal import Journal
 from awe.services.operations import Operation, Parameter, describe
 from awe.services.parts import parts
 from awe.services.sessions import session
@@ -63,22 +64,27 @@ def kept(name: str, media_type: str, make: Callable[[], bytes], on_disk: bool = 
 def picture(which: str, form: str) -> Response:
     """Send a picture or a FITS file of an image."""
     wanted = Wanted.of(picture.__operation__.read(request.args))  # type: ignore[attr-defined]
-    image = find_image(which)
+    journal = Journal()
+    with journal.step("database", "the frame and its file"):
+        image = find_image(which)
     region = wanted.region(image)
     factor = wanted.binning(region)
     look = "" if form == "fits" else wanted.look.text
     name = f"v{VERSION}-{image.object_id}-{image.content[:16]}-{wanted.plane}-{region}-{factor}-{look}.{form}"
 
     def make() -> bytes:
-        pixels = read_region(images(), image, wanted.plane, region, factor)
-        if form == "fits":
-            return fits_section(pixels, images().header(image, wanted.plane), region, factor)
-        return draw(pixels, wanted.look, form)
+        with journal.step("read", "pixels, binned"):
+            pixels = read_region(images(), image, wanted.plane, region, factor)
+        with journal.step("draw", f"to {form}"):
+            if form == "fits":
+                return fits_section(pixels, images().header(image, wanted.plane), region, factor)
+            return draw(pixels, wanted.look, form)
 
     response = kept(name, MEDIA_TYPES[form], make)
     response.headers["X-Binning"] = str(factor)
     response.headers["X-Section"] = str(region)
     response.headers["X-Outside"] = str(_outside(region, image))
+    response.headers["Server-Timing"] = journal.server_timing()
     if form == "fits":
         response.headers["Content-Disposition"] = f'attachment; filename="{image.class_name}-{image.object_id}.fits"'
     return response
