@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
@@ -99,11 +99,40 @@ def newest_revision() -> str:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the schema of a database to that of this program."""
+    """Bring the schema of a database to that of this program: all of it, or nothing if that fails."""
     config = alembic_config()
-    with engine.begin() as connection:
+    with _migrating(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+@contextmanager
+def _migrating(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection whose transaction ends with the block.
+
+    SQLite changes a table by making it anew. As long as it watches foreign keys it would take the rows of a table that
+    goes for deleted, and with them all that links to them; so it looks at these once, at the end.
+    """
+    if engine.dialect.name != "sqlite":
+        with engine.begin() as connection:
+            yield connection
+        return
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver itself begins only where rows change
+            yield connection
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            if broken is not None:
+                name = engine.url.render_as_string(hide_password=True)
+                raise DatabaseUnavailable(
+                    f"database {name}: row {broken[1]} of {broken[0]} would link to no row of {broken[2]}; "
+                    "nothing was changed"
+                )
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
 
 def alembic_config() -> Config:

@@ -1,13 +1,17 @@
 """The migrations make the tables of the model, no more and no less, on both databases."""
 
+import sqlite3
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, MetaData, Table, func, insert, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
 import awe.database
 from awe.database import check_schema, newest_revision, open_checked, open_engine, revision, upgrade
@@ -145,3 +149,64 @@ def test_an_address_of_another_kind_is_refused(address, said):
         open_engine(address)
 
     assert str(refusal.value) == said
+
+
+def test_what_is_in_the_tables_survives_an_upgrade(fresh):
+    alembic_do(fresh, "upgrade", "0002")
+    before = MetaData()
+    before.reflect(fresh)
+    with fresh.begin() as connection:
+        for table in before.sorted_tables:
+            if table.name != "alembic_version":
+                connection.execute(insert(table), [plausible(table)])
+        there = counts(connection, before)
+
+    upgrade(fresh)
+
+    with fresh.connect() as connection:
+        assert counts(connection, before) == there
+        assert set(there.values()) == {1}
+        assert connection.execute(text("SELECT external, origin FROM frame")).all() == [(False, None)]
+    assert differences(fresh) == []
+    if fresh.dialect.name == "sqlite":
+        with fresh.connect() as connection:
+            assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+
+
+def counts(connection: Any, tables: MetaData) -> dict[str, int]:
+    return {table.name: connection.scalar(select(func.count()).select_from(table)) for table in tables.sorted_tables}
+
+
+def plausible(table: Table) -> dict[str, Any]:
+    """Return values for a row of a table; all links lead to number 1."""
+    return {column.name: _plausible(column) for column in table.columns if not column.nullable}
+
+
+def _plausible(column: Any) -> Any:
+    kinds = {int: 1, float: 1.0, str: "1", bool: True, datetime: datetime(2026, 1, 1), date: date(2026, 1, 1)}
+    if column.name == "class_name":
+        return "Persistent"
+    try:
+        return kinds[column.type.python_type]
+    except (KeyError, NotImplementedError):
+        return []  # JSON
+
+
+def test_foreign_keys_are_watched_after_an_upgrade(fresh):
+    upgrade(fresh)
+
+    with pytest.raises(IntegrityError), fresh.begin() as connection:
+        connection.execute(text("INSERT INTO sky_cell (object_id, cell) VALUES (12345, 1)"))
+
+
+def test_an_upgrade_that_breaks_links_changes_nothing(tmp_path):
+    engine = open_engine(f"sqlite:///{tmp_path}/awe.db")
+    alembic_do(engine, "upgrade", "0002")
+    with sqlite3.connect(tmp_path / "awe.db") as connection:
+        connection.execute("INSERT INTO sky_cell (object_id, cell) VALUES (12345, 1)")
+
+    with pytest.raises(DatabaseUnavailable, match=r"row 1 of sky_cell would link to no row of \w+; nothing was changed"):
+        upgrade(engine)
+
+    assert revision(engine) == "0002"
+    engine.dispose()
