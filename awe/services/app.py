@@ -89,7 +89,7 @@ def _reading_engine(address: str) -> Engine:
 
 
 def _teach_templates(app: Flask) -> None:
-    for name in ("shown", "uncertainty", "bytes_shown", "unit_shown", "sexagesimal", "plural"):
+    for name in ("shown", "tabular", "uncertainty", "bytes_shown", "unit_shown", "sexagesimal", "plural"):
         app.jinja_env.filters[name] = getattr(formatting, name)
     app.jinja_env.filters["ago"] = lambda moment: formatting.ago(moment, utc_now())
     app.jinja_env.globals |= {"changed": changed, "version": __version__, "menu": grouped_classes}

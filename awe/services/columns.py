@@ -53,7 +53,7 @@ class Column:
     @property
     def label(self) -> str:
         """Its name as people read it."""
-        return ".".join(part.removeprefix("param_").replace("_", " ") for part in self.path.split("."))
+        return ".".join(p if p.isupper() else p.removeprefix("param_").replace("_", " ") for p in self.path.split("."))
 
     @property
     def many(self) -> bool:
@@ -103,7 +103,7 @@ def names_of(cls: type) -> tuple[str, ...]:
     if issubclass(cls, Persistent):
         more = ("process", "job", "process_id", "job_id")
         own = [c.key for c in inspect(cls).column_attrs if c.columns[0].foreign_keys and c.key.endswith("_id")]
-        return (*(f.name for f in fields_of(cls)), *more, *own)
+        return tuple(dict.fromkeys((*(f.name for f in fields_of(cls)), *more, *own)))
     mapper: Any = inspect(cls)
     single = (a for a in mapper.attrs if not isinstance(a, RelationshipProperty) or a.direction.name != "ONETOMANY")
     return tuple(a.key for a in single)

@@ -100,8 +100,8 @@ def has_subclasses(cls: type[Persistent]) -> bool:
 
 
 def summary_of(thing: Any) -> str:
-    """Return the first line of the description of a class or module."""
-    return (thing.__doc__ or "").strip().split("\n")[0]
+    """Return the first line of the description of a class or module, as plain text."""
+    return (thing.__doc__ or "").strip().split("\n")[0].replace("`", "")
 
 
 def _is_link(relation: RelationshipProperty[Any]) -> bool:

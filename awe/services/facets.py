@@ -33,7 +33,7 @@ _NAMES = (
     ),
     *("FLAGS", "IMAFLAGS", "SLID"),
 )
-_SECONDS = {False: 0.1, True: 3.0}
+_SECONDS = {False: 0.25, True: 3.0}
 """Time for all facets of a page: of itself, and if they were asked for."""
 
 

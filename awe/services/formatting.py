@@ -10,6 +10,9 @@ from awe.services.declared import Field
 
 _PREFIXES = ("byte", "kB", "MB", "GB", "TB", "PB")
 _DECIMALS = {"mag": 3, "adu": 2, "pixel": 3, "arcsec": 3}
+_DECIMALS_IN_COLUMNS = {**_DECIMALS, "s": 3}
+_LARGE = 1e7
+"""From here on, numbers are shown with six digits."""
 NOTHING = "–"
 
 
@@ -20,6 +23,20 @@ def shown(value: Any, field: Field | None = None, error: Any = None) -> str:
     if isinstance(value, float):
         return _number(value, field.unit if field else "", error)
     return _plain(value)
+
+
+def tabular(value: Any, field: Any) -> str:
+    """Return a value as a column of a table shows it: with the same decimals in all rows.
+
+    >>> from awe.services.columns import column_at
+    >>> from awe.model import ReducedFrame
+    >>> tabular(18.0, column_at(ReducedFrame, "background"))
+    '18.00'
+    """
+    decimals = _DECIMALS_IN_COLUMNS.get(field.unit)
+    if isinstance(value, float) and decimals is not None and (value == 0 or 10.0**-decimals <= abs(value) < _LARGE):
+        return f"{value:.{decimals}f}"
+    return shown(value, field)
 
 
 def _plain(value: Any) -> str:

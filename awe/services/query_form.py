@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from awe.errors import BadRequest
+from awe.model.frame import FileBacked
+from awe.model.persistent import Persistent
 from awe.model.sky_search import is_placed
 from awe.services.column_conditions import split_box
 from awe.services.columns import Column, column_at, names_of
@@ -12,6 +14,9 @@ from awe.services.declared import summary_of
 from awe.services.table_request import TableRequest
 
 MOST_UNFOLDED = 40
+PARAMETERS, LINKS, FILE, RECORD = "Process parameters", "Links: + unfolds what they lead to", "File", "Record"
+SHARED = "As every "
+"""What the headings of attributes that a class has from another one begin with."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,21 @@ class Fork:
 
 
 @dataclass(frozen=True)
+class Section:
+    """Attributes that belong together, or all links."""
+
+    heading: str
+    lines: list[Line] = field(default_factory=list)
+    forks: list[Fork] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Group:
-    """The attributes of a class, or of what a link leads to."""
+    """The attributes of a class, or of what a link leads to: its own, its links, then those it shares."""
 
     path: str
     class_name: str
-    lines: list[Line] = field(default_factory=list)
-    forks: list[Fork] = field(default_factory=list)
+    sections: list[Section]
 
 
 def parse_unfold(cls: type, given: Mapping[str, str]) -> tuple[str, ...]:
@@ -70,14 +83,35 @@ def query_form(request: TableRequest, unfolded: Sequence[str]) -> Group:
 
 
 def _group(request: TableRequest, cls: type, path: str, ways: set[str]) -> Group:
-    found = Group(path, cls.__name__)
+    sections = {"": Section(""), LINKS: Section(LINKS)}
     for name in names_of(cls):
         column = column_at(request.cls, f"{path}.{name}" if path else name)
         if column.is_link:
-            found.forks.append(_fork(request, column, ways))
+            sections[LINKS].forks.append(_fork(request, column, ways))
         elif (column.kind != "json" and not name.endswith("_id")) or name == "object_id":
-            found.lines.append(_line(request, column))
-    return found
+            heading = _heading(cls, name, column)
+            sections.setdefault(heading, Section(heading)).lines.append(_line(request, column))
+    order = ["", PARAMETERS, LINKS, *(h for h in sections if h.startswith(SHARED)), FILE]
+    order += [h for h in sections if h not in order]
+    return Group(path, cls.__name__, [sections[h] for h in order if h in sections and _has_any(sections[h])])
+
+
+def _has_any(section: Section) -> bool:
+    return bool(section.lines or section.forks)
+
+
+def _heading(cls: type, name: str, column: Column) -> str:
+    """Return the heading under which an attribute stands; empty for what tells objects of the class apart."""
+    owner = column.end.parent.class_
+    if name == "object_id" or not issubclass(cls, Persistent):
+        return ""
+    if name.startswith("param_"):
+        return PARAMETERS
+    if name in FileBacked.__annotations__:
+        return FILE
+    if owner is Persistent and cls is not Persistent:
+        return RECORD
+    return "" if owner is cls else f"{SHARED}{owner.__name__}"
 
 
 def _fork(request: TableRequest, column: Column, ways: set[str]) -> Fork:

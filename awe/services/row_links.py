@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from awe.model.catalogue import AssociateList, SourceList
+from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.frame import Frame
 from awe.model.persistent import Persistent, persistent_class
+from awe.model.raw import RawScienceFrame
+from awe.model.science import ReducedFrame
 from awe.services import links
-from awe.services.addresses import changed
 from awe.services.table_rows import Row
 
 Address = Callable[[Row], str] | str
@@ -38,8 +40,8 @@ def register_link(cls: type[Persistent], label: str, address: Address, doc: str 
 
 
 def links_of(row: Row) -> list[tuple[RowLink, str]]:
-    """Return the links of a row and their addresses, those of the most special class first."""
-    classes = persistent_class(row.class_name).__mro__ if row.class_name else ()
+    """Return the links of a row and their addresses, those of the most general class first."""
+    classes = persistent_class(row.class_name).__mro__[::-1] if row.class_name else ()
     found = ((link, link.at(row)) for cls in classes for link in _registered.get(cls, ()))
     return [(link, address) for link, address in found if address]
 
@@ -60,15 +62,26 @@ def _sources(row: Row) -> str:
     return links.at("dbview", f"/object/{row.object_id}/sources")
 
 
-def _votable(row: Row) -> str:
-    address = links.at("dbview", f"/object/{row.object_id}/sources.vot")
-    return changed(address, {}) if address else ""
+def _object(row: Row) -> str:
+    return links.at("dbview", f"/object/{row.object_id}")
 
 
+def _aladin(row: Row) -> str:
+    return links.at("dbview", f"/object/{row.object_id}/aladin.ajs")
+
+
+def _aladin_of_image(row: Row) -> str:
+    return _aladin(row) if row.filename else ""
+
+
+ATLAS = "a script for the Aladin sky atlas, which loads it from here"
+register_link(Persistent, "object", _object, "all that is known of it, and what it was made from")
 register_link(Frame, "picture", _viewer, "the image, to look at")
+for _placed in (RawScienceFrame, ReducedFrame, RegriddedFrame, Coadd):
+    register_link(_placed, "Aladin", _aladin_of_image, ATLAS)
 register_link(SourceList, "sources", _sources, "its rows")
 register_link(SourceList, "cut-outs", _cutouts, "small images of its sources")
-register_link(SourceList, "VOTable", _votable, "its rows for Aladin, TOPCAT and the like: give them this address")
+register_link(SourceList, "Aladin", _aladin, ATLAS)
 register_link(AssociateList, "associates", _sources, "its rows")
 register_link(AssociateList, "cut-outs", _cutouts_of_associates, "small images of its members")
-register_link(AssociateList, "VOTable", _votable, "its rows for Aladin, TOPCAT and the like: give them this address")
+register_link(AssociateList, "Aladin", _aladin, ATLAS)

@@ -126,7 +126,7 @@ def _on_sky(session: Session, text: str, project: str) -> Found | None:
     except ValueError:
         return None
     where = f"cone({ra:.7g}, {dec:.7g}, {radius:.6g})"
-    requests = [(_request(cls, project, where=link + where), "there") for cls, link in _ON_SKY]
+    requests = [(_request(cls, project, where=link + where), "position") for cls, link in _ON_SKY]
     around = f"Within {radius:g}° of" if radius else "At"
     return Found(heading=f"{around} {ra:.6f}, {dec:+.6f}", hits=_hits(session, requests))
 

@@ -91,6 +91,14 @@ class TableRequest:
         """Return the address of these rows, with some parameters changed; None removes one."""
         return changed(path or self.path, self.given, **new)
 
+    def moved(self, place: int, step: int) -> str:
+        """Return the address of the same rows with one column moved; empty where there is no further place."""
+        paths = [c.path for c in self.columns]
+        if not 0 <= place + step < len(paths):
+            return ""
+        paths.insert(place + step, paths.pop(place))
+        return self.address(columns=",".join(paths))
+
     @cached_property
     def given(self) -> dict[str, str]:
         """The parameters that state this request, without those that are as always."""

@@ -36,7 +36,6 @@ def view_table(session: Session, request: TableRequest) -> dict[str, Any]:
         "boxes": dict(request.boxes),
         "choices": scalar_fields(cls),
         "chosen": {c.path for c in request.columns},
-        "nested": [c.path for c in request.columns if c.links],
         "with_class": has_subclasses(cls) and "class_name" not in {c.path for c in request.columns},
         "with_pictures": any(row.filename for row in page.rows),
         "row_links": {row.object_id: links_of(row) for row in page.rows},

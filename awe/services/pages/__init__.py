@@ -1,5 +1,6 @@
 """The pages: each reads the request, calls one function that knows nothing of the web, and renders."""
 
+from awe.services.pages.aladin import aladin
 from awe.services.pages.api import api
 from awe.services.pages.compare import compare
 from awe.services.pages.coverage import coverage
@@ -19,4 +20,4 @@ from awe.services.pages.tree import tree
 
 COMMON = (health, api, help_page, signing)
 """What every application has, whatever services it offers."""
-DBVIEW = (start, find, query, tables, objects, sources, judgements, compare, coverage, tree, processes, jobs)
+DBVIEW = (start, find, query, tables, objects, sources, aladin, judgements, compare, coverage, tree, processes, jobs)
