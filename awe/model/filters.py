@@ -133,6 +133,8 @@ class _Reader:
             raise self._refusal(right, "a list is compared by `in`, as in: filter.name in ['g', 'r']")
         first = value[0] if isinstance(value, list) and value else value
         end = self._comparable(name, first, right)
+        if isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE):
+            self._refuse_order_of_truth(end, right)
         found = _COMPARISONS[type(op)](end.end, self._value(end, value, right))
         return end.where(and_(plain(found), end.end <= _LARGEST) if _may_be_nan(end.end) else found)
 
@@ -238,6 +240,7 @@ class _Reader:
         if method == "has":
             return name.end.bitwise_and(self._bit(name, values[0], node)) != 0
         if method == "between":
+            self._refuse_order_of_truth(name, node)
             low, high = (self._value(name, v, node) for v in values)
             return name.end.between(low, high)
         if kind_of(name.end) != "text" or not isinstance(values[0], str):
@@ -246,10 +249,14 @@ class _Reader:
             return name.end.like(like_pattern(values[0]), escape="\\")
         return getattr(name.end, method)(values[0], autoescape=True)
 
+    def _refuse_order_of_truth(self, name: Named, node: ast.expr) -> None:
+        if kind_of(name.end) == "truth":
+            raise self._refusal(node, f"{name.end.key} is true or false, neither smaller nor larger: write = or !=")
+
     def _bit(self, name: Named, flag: Any, node: ast.expr) -> int:
         if name.end.key != "quality_flags":
             raise self._refusal(node, ".has() is for quality_flags")
-        if flag not in QualityFlag.__members__:
+        if not isinstance(flag, str) or flag not in QualityFlag.__members__:
             raise self._refusal(node, f"no quality flag {flag!r}; there are {', '.join(QualityFlag.__members__)}")
         return int(QualityFlag[flag])
 
