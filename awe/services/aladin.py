@@ -8,12 +8,12 @@ from awe.model.persistent import Persistent
 
 def aladin_script(thing: Persistent, root: str) -> str:
     """Return the script that shows an object in Aladin; `root` is the address of the service with the tables."""
-    lines = [f"# {thing} for the Aladin sky atlas: open this file with it", "grid on"]
+    loads = []
     image = thing.frame if isinstance(thing, SourceList) else thing if isinstance(thing, Frame) else None
     if image is not None and image.filename and image.ra is not None:
-        lines.append(f"load {root}/object/{image.object_id}/file")
+        loads.append(f"load {root}/object/{image.object_id}/file")
     if isinstance(thing, SourceList | AssociateList):
-        lines.append(f"load {root}/object/{thing.object_id}/sources.vot")
-    if len(lines) == 2:  # noqa: PLR2004  nothing to load
+        loads.append(f"load {root}/object/{thing.object_id}/sources.vot")
+    if not loads:
         raise NotFound(f"{thing} has no place on the sky, so there is nothing of it for Aladin")
-    return "\n".join([*lines, "sync", ""])
+    return "\n".join([f"# {thing} for the Aladin sky atlas: open this file with it", "grid on", *loads, "sync", ""])

@@ -77,8 +77,10 @@ def _aladin_of_image(row: Row) -> str:
 ATLAS = "a script for the Aladin sky atlas, which loads it from here"
 register_link(Persistent, "object", _object, "all that is known of it, and what it was made from")
 register_link(Frame, "picture", _viewer, "the image, to look at")
-for _placed in (RawScienceFrame, ReducedFrame, RegriddedFrame, Coadd):
-    register_link(_placed, "Aladin", _aladin_of_image, ATLAS)
+register_link(RawScienceFrame, "Aladin", _aladin_of_image, ATLAS)
+register_link(ReducedFrame, "Aladin", _aladin_of_image, ATLAS)
+register_link(RegriddedFrame, "Aladin", _aladin_of_image, ATLAS)
+register_link(Coadd, "Aladin", _aladin_of_image, ATLAS)
 register_link(SourceList, "sources", _sources, "its rows")
 register_link(SourceList, "cut-outs", _cutouts, "small images of its sources")
 register_link(SourceList, "Aladin", _aladin, ATLAS)

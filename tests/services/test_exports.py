@@ -100,7 +100,7 @@ def test_the_rows_of_a_list_are_a_file_too(client: FlaskClient, world: Any, form
     sids = {
         "csv": lambda: [int(r["SID"]) for r in csv.DictReader(io.StringIO(data.decode()))],
         "vot": lambda: list(parse(io.BytesIO(data)).get_first_table().array["SID"]),
-        "fits": lambda: fits.getdata(io.BytesIO(data), 1)["SID"].tolist(),
+        "fits": lambda: list(fits.getdata(io.BytesIO(data), 1)["SID"]),
     }[form]()
     assert sids == list(range(10))
 
