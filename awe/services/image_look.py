@@ -97,8 +97,7 @@ def draw(pixels: np.ndarray, look: Look, form: str, limits: Range | None = None)
     Pixels without a value are shown as the lowest; flag maps have the colours of their bits, whatever the look.
     """
     if pixels.dtype == np.uint8:
-        coloured = colour_flags(pixels)[::-1]
-        return encoded(255 - coloured if look.invert else coloured, form)
+        return encoded(colour_flags(pixels)[::-1], form)
     low, high = limits or look.range_of(pixels)
     levels = apply_stretch(pixels, low, high, look.stretch, look.invert)[::-1]
     return encoded(levels, form, None if look.cmap is ColourMap.GRAY else colour_table(look.cmap))

@@ -104,6 +104,11 @@ class Wanted:
             raise BadRequest("the section was given twice: give its size on the sky, or width and height in pixels")
         return cls(Look.of(given), Plane(given["plane"]), given)
 
+    @property
+    def is_by_sky(self) -> bool:
+        """Tell whether the section depends on where the image lies on the sky."""
+        return self.given["ra"] is not None or self.given["size"] is not None
+
     def region(self, image: StoredImage) -> Region:
         """Return the section of an image; raise BadRequest if it lies wholly beyond the image."""
         given = self.given

@@ -85,7 +85,7 @@ def block_around(images: Images, image: StoredImage, plane: Plane, x: float, y: 
     part = asked.within(image.nx, image.ny)
     if part is None:
         raise BadRequest(f"x={x + 1:g}, y={y + 1:g} lies off the image: {image.extent}")
-    found: dict[str, Any] = {"x0": part.x0 + 1, "y0": part.y0 + 1, "unit": image.bunit}
+    found: dict[str, Any] = {"x0": part.x0 + 1, "y0": part.y0 + 1, "unit": image.unit_of(plane)}
     pixels = read_region(images, image, plane, part)
     if pixels.dtype != np.uint8:
         found["values"] = [[float(v) if math.isfinite(v) else None for v in line] for line in pixels.astype(float)]
@@ -93,8 +93,13 @@ def block_around(images: Images, image: StoredImage, plane: Plane, x: float, y: 
         found["flags"] = pixels.tolist()
     elif Plane.FLAGS in images.planes(image):
         found["flags"] = read_region(images, image, Plane.FLAGS, part).tolist()
-    found["bits"] = {str(flag.value): str(flag.name).replace("_", " ").lower() for flag in PixelFlag}
+    found["bits"] = {str(flag.value): flag_word(flag) for flag in PixelFlag}
     return found
+
+
+def flag_word(flag: PixelFlag) -> str:
+    """Return the name of a flag bit in words."""
+    return str(flag.name).replace("_", " ").lower()
 
 
 def _spans(matrix: tuple[float, ...]) -> bool:

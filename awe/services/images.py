@@ -3,7 +3,7 @@
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,10 +16,13 @@ from awe.errors import BadRequest, NotFound, StoreUnavailable
 from awe.kernels.wcs import Wcs
 from awe.model.access import is_restricted, visible
 from awe.model.frame import Frame
-from awe.model.persistent import Persistent
+from awe.model.persistent import Persistent, persistent_class
+from awe.services.stored_frames import GRIDDED, Solution, solution_of
 from awe.store import Store
 
 REMEMBERED = 4096
+SOLVED_SECONDS = 60.0
+"""For so long the place of an exposure on the sky is remembered: a better astrometric solution may be made."""
 _SHOWN = 80
 
 
@@ -46,7 +49,7 @@ class StoredImage:
     ny: int
     bunit: str
     wcs: Wcs | None
-    """None if the frame has no coordinates that can be used."""
+    """Of an exposure, by its last valid astrometric solution if there is one; None if no coordinates can be used."""
 
     @property
     def label(self) -> str:
@@ -57,9 +60,20 @@ class StoredImage:
         """Return the HDU of a plane."""
         return self.hdu if plane is Plane.IMAGE else plane.value.upper()
 
+    def unit_of(self, plane: Plane) -> str:
+        """Return the unit of the pixels of a plane: weights are inverse variances."""
+        if plane is Plane.WEIGHT:
+            return f"{self.bunit}**-2" if self.bunit else ""
+        return "" if self.is_map(plane) else self.bunit
+
     def is_map(self, plane: Plane) -> bool:
         """Tell whether the pixels of a plane are bits that say what is wrong with them."""
         return plane is Plane.FLAGS or (plane is Plane.IMAGE and self.class_name.endswith("Map"))
+
+    @property
+    def is_gridded(self) -> bool:
+        """Tell whether its place on the sky is its own and never changes."""
+        return issubclass(persistent_class(self.class_name), GRIDDED)
 
     @property
     def extent(self) -> str:
@@ -79,6 +93,7 @@ class Images:
         self.store = store
         self._images: LRUCache[int, StoredImage] = LRUCache(REMEMBERED)
         self._headers: LRUCache[tuple[str, int | str], Header | None] = LRUCache(REMEMBERED)
+        self._solutions: TTLCache[int, Solution | None] = TTLCache(REMEMBERED, SOLVED_SECONDS)
         self._lock = threading.Lock()
 
     def find(self, session: Session, which: str | int) -> StoredImage:
@@ -87,13 +102,27 @@ class Images:
         with self._lock:
             known = self._images.get(number)
         if known is not None and not is_restricted(session):
-            return known
+            return self._placed(session, known)
         row = _row(session, number)
         if known is None:
             known = self._described(row)
             with self._lock:
                 self._images[number] = known
-        return known
+        return self._placed(session, known)
+
+    def _placed(self, session: Session, image: StoredImage) -> StoredImage:
+        """Return an image with the coordinate system that is now the best one."""
+        if image.is_gridded:
+            return image
+        number = image.object_id
+        with self._lock:
+            asked, found = number in self._solutions, self._solutions.get(number)
+        if not asked or is_restricted(session):
+            found = solution_of(session, number)
+            if not is_restricted(session):
+                with self._lock:
+                    self._solutions[number] = found
+        return image if found is None else replace(image, wcs=found.wcs)
 
     def header(self, image: StoredImage, plane: Plane = Plane.IMAGE) -> Header:
         """Return the header of a plane; raise NotFound if the file has none such."""

@@ -121,6 +121,11 @@ def solution(session: Session, frame: StoredFrame) -> Solution:
     return found
 
 
+def solution_of(session: Session, object_id: int) -> Solution | None:
+    """Return the coordinate system of a frame by its number; None if it has no place on the sky."""
+    return solutions(session, stored_frames(session, [object_id]).values()).get(object_id)
+
+
 @lru_cache
 def _columns() -> Select[Any]:
     frame, persistent = Frame.__table__, Persistent.__table__

@@ -17,7 +17,9 @@ from awe.model import (
     SourceList,
 )
 from awe.services.ancestor_positions import load_ancestry, positions_in_ancestors
+from awe.services.images import Images
 from awe.simulation import Truth
+from awe.store import Store
 
 WITHIN, IN_CORNERS = 0.2, 1.0
 """Pixels, median and largest: the astrometry of the tiny night rests on few stars, and none in the corners."""
@@ -127,6 +129,20 @@ def test_the_exposure_an_astrometry_was_tied_to_is_found_over_the_sky(made) -> N
     x, y = Wcs.from_header(first.wcs).to_pixel(ra, dec)
 
     assert (other.x, other.y) == (pytest.approx(float(x), abs=1e-3), pytest.approx(float(y), abs=1e-3))
+
+
+def test_the_viewer_has_an_exposure_on_the_sky_where_its_astrometry_says(undisturbed, tmp_path) -> None:
+    (coadd,) = undisturbed.all(Coadd)
+    ra, dec = Wcs.from_header(coadd.wcs).to_sky(90, 80)
+    images, compared = Images(Store("http://127.0.0.1:1", tmp_path)), 0
+    with undisturbed.session() as session:
+        for p in positions_in_ancestors(session, coadd.object_id, 90, 80):
+            wcs = images.find(session, p.place.object_id).wcs if p.place.filename and p.inside else None
+            if wcs is not None and p.place.class_name != "RegriddedFrame":
+                there_x, there_y = wcs.to_pixel(ra, dec)
+                assert (float(there_x), float(there_y)) == (pytest.approx(p.x, abs=1e-3), pytest.approx(p.y, abs=1e-3))
+                compared += p.place.class_name in ("ReducedFrame", "RawScienceFrame", "WeightFrame")
+    assert compared == 9
 
 
 def test_a_frame_whose_place_is_not_known_has_no_position(made) -> None:

@@ -1,12 +1,15 @@
 """The image viewer: sections, tiles, readout and overlays show the right pixels at the right place of the sky."""
 
+import html
 import io
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import pytest
@@ -30,7 +33,9 @@ from awe.services import pyramids
 from awe.services.app import create_app
 from awe.services.image_overlays import MOST_SOURCES, _outline
 from awe.services.image_request import Region
+from awe.services.image_still import HEIGHT, WIDTH, Still
 from awe.services.images import StoredImage
+from awe.services.pyramids import last_level, level_shape
 from awe.store import Store
 
 SHAPE = NY, NX = 1021, 1303
@@ -481,10 +486,76 @@ def test_footprints_are_drawn_where_the_frames_lie() -> None:
 def test_the_viewer_works_without_scripts_as_a_picture_and_a_form(site: Site) -> None:
     page = site.client.get(f"/imageview/{site.frame}?stretch=asinh&cuts=0,30&cmap=magma&invert=1").text
 
-    assert f"/imageview/{site.frame}.png?stretch=asinh&amp;cuts=0.0%2C30.0&amp;cmap=magma&amp;invert=1" in page
+    still = re.search(r'<input type="image"[^>]* src="([^"]+)"', page)
+    assert still is not None
+    shown = urlsplit(html.unescape(still[1]))
+    asked_for = dict(parse_qsl(shown.query))
+    assert shown.path == f"/imageview/{site.frame}.png"
+    assert {k: asked_for[k] for k in ("stretch", "cuts", "cmap", "invert")} == {
+        "stretch": "asinh", "cuts": "0.0,30.0", "cmap": "magma", "invert": "1",
+    }  # fmt: skip
+    assert site.client.get(html.unescape(still[1])).status_code == 200
     assert "<option selected>asinh</option>" in page
     assert "<script>" not in page
     assert "M1 &lt;script&gt;" in page
+
+
+def test_a_click_on_the_picture_makes_that_pixel_the_middle_and_reads_it(site: Site) -> None:
+    address = f"/imageview/{site.frame}?x=400&y=500&zoom=2&click.x={WIDTH // 2 + 100}&click.y={HEIGHT // 2 - 60}"
+    page = html.unescape(site.client.get(address).text)
+
+    x, y = 450.25, 529.75  # the middle of the pixel of the screen
+    assert f"x {x}  y {y}   {IMAGE[529, 449]:.7g} adu" in page
+    assert f'name="x" value="{x}"' in page
+
+
+def test_the_moves_of_the_picture_lead_to_where_they_say(site: Site) -> None:
+    image = StoredImage(1, "Coadd", "", "a.fits", "", 0, 16000, 16000, "adu", None)
+    whole = Still.of(image, None, None, None)
+    near = Still.of(image, 8000, 9000, 2)
+
+    assert (whole.x, whole.y, whole.zoom) == (8000.5, 8000.5, HEIGHT / 16000)
+    assert near.section == {"x": 8000, "y": 9000, "width": WIDTH // 2, "height": HEIGHT // 2, "fit": WIDTH}
+    assert near.moves["left"] == {"x": 8000 - WIDTH / 4, "y": 9000, "zoom": 2}
+    assert near.moves["up"] == {"x": 8000, "y": 9000 + HEIGHT / 4, "zoom": 2}
+    assert [near.moves[m]["zoom"] for m in ("resize 2x", "resize 0.5x", "1:1")] == [4, 1, 1]
+    assert Still.of(image, -5, 1e6, 1e9).moves["right"] == {"x": 1 + WIDTH / 128, "y": 16000, "zoom": 64}
+
+
+def test_the_colours_of_three_frames_are_a_layer_on_the_pixels_of_one(site: Site) -> None:
+    frame, second = site.frame, site.second
+    page = html.unescape(site.client.get(f"/imageview/{frame}?rgb={second},{frame},{second}").text)
+
+    assert "<option selected>rgb</option>" in page
+    assert f'"rgb_tiles":"/rgb/{second},{frame},{second}/tiles"' in page.replace(": ", ":")
+    assert '"rgb_grid":"green"' in page.replace(": ", ":")
+    tile = site.client.get(f"/rgb/{second},{frame},{second}/tiles/{last_level(site_image(site))}/0_0.jpg?grid=green")
+    assert Image.open(io.BytesIO(tile.data)).size == tuple(reversed(level_shape(site_image(site), 3)))
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("rgb=1,2", "three frames, such as 12,13,14"),
+        ("rgb=<script>", "three frames"),
+        ("rgb=901,902,903", "does not have the frame"),
+        ("plane=rgb", "needs three frames"),
+        ("plane=depth", "plane must be"),
+        ("with=99999", "no object 99999"),
+        ("zoom=1e9", "zoom must be"),
+        ("click.x=1.5", "click.x must be"),
+    ],
+)
+def test_what_the_viewer_can_not_show_is_told(site: Site, query: str, reason: str) -> None:
+    answer = site.client.get(f"/imageview/{site.frame}?{query}")
+
+    assert answer.status_code in (400, 404)
+    assert reason in answer.text
+    assert "<script>" not in answer.text
+
+
+def site_image(site: Site) -> StoredImage:
+    return StoredImage(site.frame, "Coadd", "M1", site.filename, "", 0, NX, NY, "adu", SKY)
 
 
 def test_the_viewer_takes_a_position_of_the_sky(site: Site) -> None:

@@ -1,29 +1,34 @@
 """The pages of the image viewer: where people begin, the viewer itself, and one position in all ancestors."""
 
+from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, redirect, render_template
+from flask import Blueprint, Response, jsonify, redirect, render_template, request
 
-from awe.errors import AweError
+from awe.errors import AweError, BadRequest
 from awe.kernels.colour_maps import ColourMap
+from awe.kernels.flag_picture import COLOURS as COLOURS_OF_FLAGS
 from awe.kernels.stretch import Stretch
 from awe.services.addresses import changed
 from awe.services.image_look import LOOK_PARAMETERS, cuts_text
 from awe.services.image_overlays import recent_images, source_lists
 from awe.services.image_request import PLANE, SECTION_PARAMETERS
-from awe.services.image_sky import point_of
-from awe.services.images import StoredImage
-from awe.services.links import at, viewer
+from awe.services.image_sky import block_around, flag_word, point_of
+from awe.services.image_still import Still
+from awe.services.images import Plane, StoredImage
+from awe.services.links import at, cutout, depcuts_at, viewer
 from awe.services.operations import Operation, Parameter, describe
 from awe.services.pages.imageview_pixels import find_image, images
 from awe.services.pages.imageview_tiles import WHICH, ancestry_of, facts_of, places_of, request_of
+from awe.services.rgb_frames import parse_ids
+from awe.services.rgb_request import COLOURS
 from awe.services.sessions import session
 
 imageview = Blueprint("imageview", __name__)
 
 MOST_FRAMES = 60
 SHOWN_PLACES = 300
-STILL = 1024
+_LAYER = replace(PLANE, doc=f"{PLANE.doc}, or with rgb the colours of three frames", choices=(*PLANE.choices, "rgb"))
 _XY = tuple(p for p in SECTION_PARAMETERS if p.name in ("x", "y"))
 _POSITION = tuple(p for p in SECTION_PARAMETERS if p.name in ("x", "y", "ra", "dec"))
 _EXAMPLES = (
@@ -69,7 +74,7 @@ def _exactly(words: str) -> StoredImage | None:
         "The viewer: pan, zoom, cuts, colours, pixel values, overlays; the address in the browser restores the view.",
         (
             *LOOK_PARAMETERS,
-            PLANE,
+            _LAYER,
             *_POSITION,
             Parameter("zoom", "pixels of the screen for each of the image", "number", low=1e-4, high=64),
             Parameter("sources", "number of the source list that is drawn; 0: none", "integer", low=0),
@@ -78,6 +83,11 @@ def _exactly(words: str) -> StoredImage | None:
                 "with", "number of a second frame, linked by its place on the sky", "integer", low=1, high=2**31 - 1
             ),
             Parameter("mode", "how two frames are shown", default="side", choices=("side", "blink")),
+            Parameter(
+                "rgb", "numbers of three frames, this one among them, shown in colour as a layer: red,green,blue"
+            ),
+            Parameter("click.x", "where the picture was clicked that stands for the viewer without scripts", "integer"),
+            Parameter("click.y", "the same, pixels of the screen from the top", "integer"),
         ),
         ("text/html",),
         path=(WHICH,),
@@ -89,53 +99,99 @@ def show(which: str) -> Response:
     image = images().find(session(), which)
     point = point_of(image, given)
     if given["ra"] is not None and point is not None:
-        given["x"], given["y"] = point.x + 1, point.y + 1
-    lists = source_lists(session(), image)
+        given["x"], given["y"] = round(point.x + 1, 2), round(point.y + 1, 2)
+    still, under = _still(image, given), None
+    if given["click.x"] is not None and given["click.y"] is not None:
+        given["x"], given["y"] = still.clicked(given["click.x"], given["click.y"])
+        still, under = _still(image, given | {"zoom": still.zoom}), _under(image, given)
+    colours = _colours(image, given)
+    facts = facts_of(image) | {"source_lists": source_lists(session(), image)} | colours
+    facts["planes"] = [*facts["planes"], *(["rgb"] if colours else [])]
     pair = facts_of(images().find(session(), given["with"])) if given["with"] else None
     session().rollback()
-    text = cuts_text(given["cuts"])
-    place = {
-        n: round(given[n], 2) if given[n] is not None else (size + 1) / 2
-        for n, size in (("x", image.nx), ("y", image.ny))
-    }
-    look = {
-        "stretch": given["stretch"],
-        "cuts": text,
-        "cmap": given["cmap"],
-        "invert": int(given["invert"]),
-        "plane": given["plane"],
-    }
-    state = {name: given[name] for name in ("x", "y", "zoom", "sources", "footprints", "mode")} | look
+    look = _look(given)
+    place = {"x": round(still.x, 2), "y": round(still.y, 2)}
     page = render_template(
         "imageview.html",
         image=image,
-        facts=facts_of(image) | {"source_lists": lists},
+        facts=facts,
         pair=pair,
         given=given,
-        state=state,
+        state={name: given[name] for name in ("x", "y", "zoom", "sources", "footprints", "mode", "rgb")} | look,
         place=place,
-        cuts_text=text,
+        cuts_text=look["cuts"],
         choices={"stretch": list(Stretch), "cmap": list(ColourMap)},
         object_page=at("dbview", f"/object/{image.object_id}"),
         source_page=at("dbview", "/object/{slid}/sources"),
-        position_links=_position_links(image, place, point is not None),
-        still=changed(f"/imageview/{image.object_id}.png", {}, **_still(given, look)),
+        position_links=_position_links(image, place),
+        still=still,
+        still_picture=_still_picture(image, still, given, look, colours),
+        under=under,
+        flag_colours=[(flag_word(flag), f"#{bytes(colour).hex()}") for flag, colour in COLOURS_OF_FLAGS.items()],
     )
     return Response(page, headers={"Cache-Control": "no-cache"})
 
 
-def _still(given: dict[str, Any], look: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of the picture that stands for the viewer where scripts do not run."""
-    asked: dict[str, Any] = look | {"fit": STILL, "invert": look["invert"] or None}
-    if given["x"] is not None and given["zoom"] is not None:
-        width = min(max(round(STILL / given["zoom"]), 1), 100_000)
-        asked |= {"x": given["x"], "y": given["y"], "width": width}
-    return asked
+def _look(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the look of an address, as addresses and scripts have it."""
+    plane = "rgb" if given["rgb"] and given["plane"] == Plane.IMAGE and "plane" not in request.args else given["plane"]
+    simple = {name: given[name] for name in ("stretch", "cmap")}
+    return simple | {"cuts": cuts_text(given["cuts"]), "invert": int(given["invert"]), "plane": plane}
 
 
-def _position_links(image: StoredImage, place: dict[str, float], on_sky: bool) -> list[tuple[str, str]]:
-    """Return name and address of what other services do at a position; `{x}` and `{y}` stand for it in scripts."""
-    return []
+def _colours(image: StoredImage, given: dict[str, Any]) -> dict[str, str]:
+    """Return the addresses of the layer in colour; none if there is none."""
+    if not given["rgb"]:
+        if given["plane"] == "rgb":
+            raise BadRequest("plane=rgb needs three frames: give their numbers as rgb=red,green,blue")
+        return {}
+    numbers = parse_ids(given["rgb"])
+    if image.object_id not in numbers:
+        raise BadRequest(
+            f"rgb={given['rgb'][:60]} does not have the frame {image.object_id}, on whose pixels it is shown"
+        )
+    of_rgb = at("rgb", f"/rgb/{','.join(map(str, numbers))}")
+    if not of_rgb:
+        raise BadRequest("no service makes colour pictures here: start one with `awe serve rgb`")
+    return {"rgb_tiles": f"{of_rgb}/tiles", "rgb_grid": COLOURS[numbers.index(image.object_id)], "rgb_picture": of_rgb}
+
+
+def _still(image: StoredImage, given: dict[str, Any]) -> Still:
+    return Still.of(image, given["x"], given["y"], given["zoom"])
+
+
+def _still_picture(
+    image: StoredImage, still: Still, given: dict[str, Any], look: dict[str, Any], colours: dict[str, str]
+) -> str:
+    """Return the address of the picture that stands for the viewer where scripts do not run."""
+    if look["plane"] == "rgb":
+        return changed(f"{colours['rgb_picture']}.png", {}, grid=colours["rgb_grid"], **still.section)
+    return changed(
+        f"/imageview/{image.object_id}.png", {}, **still.section, **look | {"invert": look["invert"] or None}
+    )
+
+
+def _under(image: StoredImage, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what the pixel says that was clicked."""
+    plane = Plane.IMAGE if given["plane"] == "rgb" else Plane(given["plane"])
+    found = block_around(images(), image, plane, given["x"] - 1, given["y"] - 1, 0)
+    bits = found.get("flags", [[0]])[0][0]
+    return {
+        "value": found["values"][0][0] if "values" in found else None,
+        "unit": found["unit"],
+        "flags": [word for bit, word in found["bits"].items() if bits & int(bit)],
+        "sky": point_of(image, {"x": given["x"], "y": given["y"], "ra": None, "dec": None}),
+    }
+
+
+def _position_links(image: StoredImage, place: dict[str, float]) -> list[dict[str, str]]:
+    """Return what other services do at a position: name and address, and whether it goes by pixels or by the sky."""
+    point = point_of(image, place | {"ra": None, "dec": None})
+    found = [{"name": "Cut-out", "address": cutout(image.object_id, x=place["x"], y=place["y"]), "by": "pixel"}]
+    if point is not None:
+        around = depcuts_at(image.object_id, point.ra, point.dec)
+        found.append({"name": "Dependency cut-outs", "address": around, "by": "sky"})
+    return [link for link in found if link["address"]]
 
 
 @imageview.get("/imageview/<which>/ancestors")

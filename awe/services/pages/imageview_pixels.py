@@ -22,6 +22,8 @@ image_pixels = Blueprint("image_pixels", __name__)
 VERSION = 1
 """Goes up when the same address gives other bytes than before."""
 FOREVER = "private, max-age=31536000, immutable"
+SHORTLY = "private, max-age=60"
+"""For what lies around a position of the sky on an exposure, whose astrometry may be solved again."""
 
 
 def images() -> Images:
@@ -81,6 +83,8 @@ def picture(which: str, form: str) -> Response:
             return draw(pixels, wanted.look, form)
 
     response = kept(name, MEDIA_TYPES[form], make)
+    if wanted.is_by_sky and not image.is_gridded:
+        response.headers["Cache-Control"] = SHORTLY
     response.headers["X-Binning"] = str(factor)
     response.headers["X-Section"] = str(region)
     response.headers["X-Outside"] = str(_outside(region, image))

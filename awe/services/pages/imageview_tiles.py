@@ -134,7 +134,7 @@ def limits(which: str) -> Response:
     plane = Plane(given["plane"])
     found = pyramids().limits(image, plane, Look(cuts=given["cuts"]))
     low, high = found or (None, None)
-    return jsonify(low=low, high=high, unit=image.bunit, from_sample=sampled(image))
+    return jsonify(low=low, high=high, unit=image.unit_of(plane), from_sample=sampled(image))
 
 
 @image_tiles.get("/imageview/<which>/pixel.json")

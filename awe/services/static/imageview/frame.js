@@ -31,13 +31,19 @@ export class Frame {
       tileRetryDelay: 800,
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
     });
+    // Larger pixels stay squares; smaller ones are averaged, lest faint lines vanish.
+    this.viewer.addHandler("zoom", () => {
+      const smooth = this.zoom < 1;
+      if (smooth !== this.smooth) this.viewer.drawer.setImageSmoothingEnabled((this.smooth = smooth));
+    });
     this.viewer.addHandler("canvas-key", (event) => { event.preventDefaultAction = true; });
     this.viewer.innerTracker.keyHandler = null;
     this.viewer.innerTracker.keyDownHandler = null;
   }
 
   source(look) {
-    const { object_id, nx, ny, tile, last_level } = this.facts;
+    const { object_id, nx, ny, tile, last_level, rgb_tiles, rgb_grid } = this.facts;
+    const colours = look.plane === "rgb" && rgb_tiles;
     const plane = this.facts.planes.includes(look.plane) ? look.plane : "image";
     const settings = [plane, look.stretch, look.cuts, look.cmap, look.invert].map(encodeURIComponent).join("~");
     return {
@@ -46,7 +52,12 @@ export class Frame {
       tileSize: tile,
       minLevel: 0,
       maxLevel: last_level,
-      getTileUrl: (level, x, y) => `/imageview/${object_id}/tiles/${settings}/${last_level - level}/${x}_${y}.png`,
+      getTileUrl: (level, x, y) => {
+        const place = `${last_level - level}/${x}_${y}`;
+        return colours
+          ? `${rgb_tiles}/${place}.jpg?grid=${rgb_grid}`
+          : `/imageview/${object_id}/tiles/${settings}/${place}.png`;
+      },
     };
   }
 

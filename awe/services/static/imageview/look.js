@@ -5,10 +5,9 @@ import { ask, query } from "./ask.js";
 const STEP = 1.5;
 
 export class LookForm {
-  constructor(form, frame_id, given, changed) {
+  constructor(form, frame_id, changed) {
     this.form = form;
     this.id = frame_id;
-    this.invert = given.invert;
     this.changed = changed;
     form.addEventListener("submit", (event) => { event.preventDefault(); changed(this.look); });
     form.addEventListener("change", () => changed(this.look));
@@ -31,6 +30,7 @@ export class LookForm {
 
   async limits() {
     const { plane, cuts } = this.look;
+    if (plane === "rgb") throw new Error("the levels of colour pictures are chosen where they are made");
     return ask(`/imageview/${this.id}/cuts.json?${query({ plane, cuts })}`);
   }
 

@@ -8,7 +8,7 @@ const BAR = 140, ARROW = 34, NEAR = 8, LEAST = 3;
 const INK = "#ffd23f", OUTLINE = "#58c4ff", ROUND = "rgb(0 0 0 / 75%)";
 
 export class Overlay {
-  constructor(frame, said) {
+  constructor(frame, said, told) {
     this.frame = frame;
     this.said = said;
     this.canvas = document.createElement("canvas");
@@ -20,7 +20,11 @@ export class Overlay {
     this.footprints = null;
     this.sky = frame.facts.middle;
     this.askSources = lastOnly((found) => this.take(found), (error) => said(error.message));
-    this.askSky = lastOnly((found) => { this.sky = found; this.draw(); });
+    this.askSky = lastOnly((found) => {
+      this.sky = found;
+      this.draw();
+      told();
+    });
     frame.viewer.addHandler("update-viewport", () => this.draw());
     frame.viewer.addHandler("resize", () => this.draw());
   }
@@ -134,7 +138,7 @@ export class Overlay {
 
   compass(pen, width, height) {
     const { x, y } = this.frame.centre;
-    const origin = { x: 52, y: height - 56 };
+    const origin = { x: 64, y: height - 60 };
     const here = this.frame.onScreen(x, y);
     for (const [name, east, north] of [["N", 0, 1], ["E", 1, 0]]) {
       const step = pixelStep(this.sky.matrix, east, north);

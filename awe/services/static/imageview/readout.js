@@ -16,6 +16,7 @@ export class Readout {
 
   point(x, y, plane) {
     this.position = { x, y };
+    if (!this.frame.facts.planes.includes(plane) || plane === "rgb") plane = "image";
     if (this.plane !== plane) this.block = null;
     this.plane = plane;
     const { nx, ny } = this.frame.facts;

@@ -2,6 +2,7 @@
 
 import { ask, query } from "./ask.js";
 import { Frame } from "./frame.js";
+import { skyNear } from "./geometry.js";
 import { listen } from "./keys.js";
 import { LookForm } from "./look.js";
 import { Overlay } from "./overlay.js";
@@ -18,15 +19,16 @@ for (const part of document.querySelectorAll(".iv-script")) part.hidden = false;
 for (const part of document.querySelectorAll(".iv-plain")) part.hidden = true;
 
 const said = (text) => { $("iv-said").textContent = text; };
-const form = new LookForm($("iv-look"), facts.object_id, given, (look) => {
+const form = new LookForm($("iv-look"), facts.object_id, (look) => {
   frames.forEach((frame) => frame.show(look));
+  if ($("iv-legend")) $("iv-legend").hidden = look.plane !== "flags" && !facts.is_map;
   remember();
 });
 const frames = [new Frame($("iv-pane-a"), facts, form.look)];
 if (second) frames.push(new Frame($("iv-pane-b"), second, form.look));
 const [first] = frames;
 const readouts = frames.map((frame) => new Readout(frame, $("iv-place")));
-const overlays = frames.map((frame) => new Overlay(frame, said));
+const overlays = frames.map((frame) => new Overlay(frame, said, () => follow()));
 const pair = second ? new Pair(stage, ...frames, given.mode) : null;
 let cursor = null;
 
@@ -78,25 +80,27 @@ function remember() {
   if (overlays[0].slid) state.sources = overlays[0].slid;
   if (overlays[0].footprints) state.footprints = 1;
   if (second) Object.assign(state, { with: second.object_id, mode: pair.mode === "blink" ? "blink" : null });
+  if (given.rgb) state.rgb = given.rgb;
   history.replaceState(null, "", `${location.pathname}?${query(state)}`);
-  follow(state.x, state.y);
+  follow();
 }
 
 const round1 = (value) => Math.round(value * 10) / 10;
 
-// Links that carry the position keep up with it.
-function follow(x, y) {
+// Links and fields that carry the position keep up with it.
+function follow() {
+  const { x, y } = first.centre;
+  const pixel = { x: round1(x), y: round1(y) }, sky = overlays[0].sky;
+  const angles = sky && skyNear(sky, x, y);
   const link = $("iv-ancestors");
-  link.href = `${link.pathname}?${query({ x, y })}`;
-  const section = document.querySelector("[data-form=fits]");
-  if (section) section.href = `${section.pathname}?${query({ x, y, width: 512 })}`;
-  for (const field of document.querySelectorAll("[data-place]")) field.value = field.dataset.place === "x" ? x : y;
-  for (const other of document.querySelectorAll("[data-position]")) {
-    const address = new URL(other.dataset.position, location.href);
-    address.searchParams.set("x", x);
-    address.searchParams.set("y", y);
+  link.href = `${link.pathname}?${query(pixel)}`;
+  for (const other of document.querySelectorAll("[data-by]")) {
+    const address = new URL(other.href);
+    const place = other.dataset.by === "pixel" ? pixel : angles && { ra: angles.ra.toFixed(7), dec: angles.dec.toFixed(7) };
+    for (const [name, value] of Object.entries(place || {})) address.searchParams.set(name, value);
     other.href = address;
   }
+  for (const field of document.querySelectorAll("[data-place]")) field.value = pixel[field.dataset.place];
 }
 
 function pick(overlay, position) {
@@ -177,5 +181,6 @@ listen($("iv-keylist"), [
   ["m", "next colour map", () => form.next("cmap")],
   ["p", "the position under the cursor in all it was made from", actions.places],
   ...(pair ? [["b", "blink", actions.blink], ["s", "side by side", actions.side]] : []),
+  ["/", "find a number, name, file or position", () => document.querySelector(".find input")?.focus()],
   ["?", "this list", actions.keys],
 ]);
