@@ -10,7 +10,7 @@ from awe.cli.progress import not_started
 from awe.processing.engine import Outcome
 from awe.processing.orders import Order
 from awe.processing.plan import Plan, Step
-from awe.processing.sentences import NONE
+from awe.processing.sentences import NONE, root
 from awe.processing.worker import Result
 
 LONGEST = 60
@@ -18,7 +18,6 @@ LONGEST = 60
 _SHOWN = 10
 _FIRST = re.compile(rf"^({NONE}\w+) .*")
 """A reason that tells products of one class apart."""
-_ROLES = re.compile(r"^((?!parameters: )\w+: )+")
 
 
 def plan_text(cls: type, plan: Plan, every_step: bool = False) -> str:
@@ -49,15 +48,6 @@ def _steps(steps: Iterable[Step]) -> str:
         for s in steps
     ]
     return table(("step", "makes", "of", "Mpixel", "after", "because"), rows)
-
-
-def root(reason: str) -> str:
-    """Return a reason without the roles through which it comes.
-
-    >>> root("flat: bias: parameters: sigma_clip was 3, now 5")
-    'parameters: sigma_clip was 3, now 5'
-    """
-    return _ROLES.sub("", reason)
 
 
 def brief(reasons: list[str]) -> str:

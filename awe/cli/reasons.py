@@ -5,15 +5,12 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
-from awe.cli.plan_printing import root
 from awe.cli.printing import plural, print_json
 from awe.cli.workplace import Workplace, object_with, works
 from awe.model.description import plain
-from awe.model.lineage import Wanted, inputs, is_external
+from awe.model.lineage import inputs, is_external
 from awe.processing import staleness
-from awe.processing.choosing import key_of
-from awe.processing.plan import plan as plan_of
-from awe.processing.sentences import only_follows
+from awe.processing.causes import making_again
 
 
 @click.command()
@@ -51,13 +48,9 @@ def _state(found: Any, reasons: list[str]) -> list[str]:
 
 def _roots(session: Session, found: Any, reasons: list[str]) -> list[str]:
     """Return what stands at the beginning of the reasons, and how much would be made again."""
-    if not reasons or is_external(found) or not inputs(type(found)):
-        return []
-    again = plan_of(session, [Wanted(type(found), key_of(found))], wish=getattr(found, "parameters", None))
-    causes = [root(r) for step in again.steps for r in step.reasons if not only_follows(root(r))]
-    new = [cause for cause in dict.fromkeys(causes) if cause not in map(root, reasons)]
-    steps = [f"  to make it again takes {plural(len(again.steps), 'step')}"] if again.steps else []
-    return [*(f"  the cause: {cause}" for cause in new[:5]), *steps]
+    again = making_again(session, found, reasons)
+    steps = [f"  to make it again takes {plural(again.steps, 'step')}"] if again.steps else []
+    return [*(f"  the cause: {cause}" for cause in again.causes), *steps]
 
 
 def _origin(found: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """The reasons why something is made, as sentences."""
 
+import re
 from typing import Any
 
 from awe.model.night import night_bounds, night_of
@@ -7,6 +8,7 @@ from awe.model.persistent import Persistent
 
 NONE = "there is no "
 """How the reason begins of what is made for the first time."""
+_ROLES = re.compile(r"^((?!parameters: )\w+: )+")
 
 
 def there_is_no(cls: Any, key: dict[str, Any]) -> str:
@@ -27,6 +29,15 @@ def _interval(key: dict[str, Any]) -> str:
     if night_bounds(night, key["chip"].instrument.telescope.longitude) == (start, end):
         return f"of the night {night}"
     return f"from {start:%Y-%m-%dT%H:%M} to {end:%Y-%m-%dT%H:%M}"
+
+
+def root(reason: str) -> str:
+    """Return a reason without the roles through which it comes.
+
+    >>> root("flat: bias: parameters: sigma_clip was 3, now 5")
+    'parameters: sigma_clip was 3, now 5'
+    """
+    return _ROLES.sub("", reason)
 
 
 def only_follows(reason: str) -> bool:

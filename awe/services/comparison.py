@@ -88,14 +88,14 @@ def _judgements(left: ObjectView, right: ObjectView) -> Iterator[Line]:
     yield _line("judgement", left.judgement, right.judgement)
     yield _line("reason", left.reason_invalid or "", right.reason_invalid or "")
     yield _line("quality flags", ", ".join(left.flags), ", ".join(right.flags))
-    yield _line("up to date", _staleness(left.stale), _staleness(right.stale))
+    yield _line("up to date", _staleness(left), _staleness(right))
     yield _line("remark", left.remark or "", right.remark or "")
 
 
-def _staleness(reasons: list[str] | None) -> str:
-    if reasons is None:
-        return ""
-    return "; ".join(reasons) if reasons else "yes"
+def _staleness(view: ObjectView) -> str:
+    if view.stale is None:
+        return "takes longer to find out" if view.is_long_story else ""
+    return "; ".join(view.stale) if view.stale else "yes"
 
 
 def _inputs(left: ObjectView, right: ObjectView) -> Iterator[Line]:

@@ -1,6 +1,6 @@
 """Nights and what was made of them: counts by class, and gaps; a fixed number of grouped statements."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -80,6 +80,11 @@ class Matrix:
         """Return how much of a kind is missing in the nights that are shown."""
         return sum(row.gaps.get(gap, 0) for row in self.rows)
 
+    @property
+    def all_gaps(self) -> dict[str, int]:
+        """How much of each kind is missing in the nights that are shown."""
+        return {gap: self.missing(gap) for gap in self.gaps}
+
     def as_json(self) -> dict[str, Any]:
         """Return the matrix as JSON holds it."""
         return {
@@ -125,7 +130,7 @@ def _counted(session: Session, scope: Scope, within: ColumnElement[bool]) -> dic
 def _gaps(session: Session, scope: Scope, within: ColumnElement[bool], rows: dict[_Key, NightRow]) -> list[str]:
     """Note what is missing in each night, and return the kinds of gaps that there are."""
     kinds = []
-    for name, query in gap_queries(session):
+    for name, query in gap_queries(session, scope.grids):
         grouped = query.with_only_columns(FRAME.night, FRAME.instrument_id, func.count()).where(within)
         grouped = scope.restricted(session, grouped.group_by(FRAME.night, FRAME.instrument_id))
         found = [(night, camera, count) for night, camera, count in session.execute(grouped)]
@@ -137,12 +142,12 @@ def _gaps(session: Session, scope: Scope, within: ColumnElement[bool], rows: dic
     return kinds
 
 
-def gap_queries(session: Session) -> Iterable[tuple[str, Select[Any]]]:
-    """Yield the kinds of gaps, each with a query of the frames that have it."""
+def gap_queries(session: Session, grids: Sequence[int] = ()) -> Iterable[tuple[str, Select[Any]]]:
+    """Yield the kinds of gaps, each with a query of the frames that have it; of coadds on some grids only, if given."""
     yield NOT_REDUCED, _science().where(~_is_reduced())
     for role, query in _calibrations(session):
         yield f"no {role}", query
-    yield NOT_COADDED, _reduced().where(~_is_coadded())
+    yield NOT_COADDED, _reduced().where(~_is_coadded(grids))
 
 
 def _science(with_standards: bool = True) -> Select[Any]:
@@ -167,12 +172,13 @@ def _is_reduced() -> ColumnElement[bool]:
     return query.where(own.raw_id == FRAME.object_id, product.is_valid > 0).correlate(Frame.__table__).exists()
 
 
-def _is_coadded() -> ColumnElement[bool]:
+def _is_coadded(grids: Sequence[int]) -> ColumnElement[bool]:
     regridded, product = RegriddedFrame.__table__.c, aliased(Persistent.__table__).c
     query = select(regridded.object_id).join(MEMBERS.input_id.table, MEMBERS.input_id == regridded.object_id)
     query = query.join(product.object_id.table, product.object_id == MEMBERS.product_id)
     used = (regridded.reduced_id == FRAME.object_id, product.class_name == Coadd.__name__, product.is_valid > 0)
-    return query.where(*used).correlate(Frame.__table__).exists()
+    on_these = (regridded.grid_target_id.in_(grids),) if grids else ()
+    return query.where(*used, *on_these).correlate(Frame.__table__).exists()
 
 
 def _calibrations(session: Session) -> Iterable[tuple[str, Select[Any]]]:

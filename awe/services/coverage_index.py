@@ -15,7 +15,7 @@ from awe.model.instrument import Filter, Instrument
 from awe.model.observation import GridTarget, Observation, ObservingBlock
 from awe.model.persistent import Persistent
 from awe.model.raw import RawFrame
-from awe.services.coverage_scope import FRAME
+from awe.services.coverage_scope import FRAME, of_project
 from awe.services.groups import classes_in_order
 
 _PERSISTENT: Any = Persistent.__table__.c
@@ -54,15 +54,18 @@ class Index:
     classes: list[str]
 
 
-def index_of(session: Session, kind: str) -> Index:
-    """Return the instruments, filters, runs or grid targets; a fixed number of statements."""
+def index_of(session: Session, kind: str, project: str = "") -> Index:
+    """Return the instruments, filters, runs or grid targets, and what there is of each; a fixed number of statements.
+
+    `project` is that whose frames count; empty: those of all.
+    """
     cls = KINDS[kind]
     named = {thing.object_id: thing for thing in session.scalars(select(cls).order_by(cls.name)).unique()}
     entries: dict[str, Entry] = {}
     for thing in named.values():
         entry = entries.setdefault(thing.name, Entry(thing.name))
         entry.words = "; ".join(filter(None, (entry.words, _words(thing))))
-    for number, class_name, count, first, last in _counts(session, kind):
+    for number, class_name, count, first, last in _counts(session, kind, project):
         if number in named:
             entries[named[number].name].add(class_name, count, first, last)
     order = [c.__name__ for c in classes_in_order()]
@@ -70,7 +73,7 @@ def index_of(session: Session, kind: str) -> Index:
     return Index(kind, list(entries.values()), classes)
 
 
-def _counts(session: Session, kind: str) -> Iterable[tuple[int, str, int, date, date]]:
+def _counts(session: Session, kind: str, project: str) -> Iterable[tuple[int, str, int, date, date]]:
     """Yield (number of what they belong to, class, count, first night, last night) of frames."""
     raw, observation = RawFrame.__table__.c, Observation.__table__.c
     regridded, coadd = RegriddedFrame.__table__.c, Coadd.__table__.c
@@ -88,7 +91,8 @@ def _counts(session: Session, kind: str) -> Iterable[tuple[int, str, int, date, 
     for key, tables in sources[kind]:
         query = select(key, _PERSISTENT.class_name, func.count(), func.min(FRAME.night), func.max(FRAME.night))
         query = query.select_from(tables).where(key.is_not(None)).group_by(key, _PERSISTENT.class_name)
-        yield from (tuple(row) for row in session.execute(visible_numbers(session, query, FRAME.object_id)))
+        query = visible_numbers(session, of_project(query, project), FRAME.object_id)
+        yield from (tuple(row) for row in session.execute(query))
 
 
 def _words(thing: Any) -> str:

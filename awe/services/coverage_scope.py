@@ -39,11 +39,19 @@ class Scope:
     """Paths of attributes and the values that they must have, for links to tables."""
     objects: Sequence[Persistent] = ()
     """What the scope is of: instruments, filters, observing blocks, grid targets."""
+    project: str = ""
+    """Project whose frames count; empty: those of all."""
+
+    @property
+    def grids(self) -> list[int]:
+        """Numbers of the grid targets that the scope is of; empty if it is of something else."""
+        return [one.object_id for one in self.objects] if self.kind == "grid" else []
 
     def restricted(self, session: Session, query: Select[Any]) -> Select[Any]:
         """Return a query on the table of frames restricted to the scope, and to what may be seen."""
         if self.condition is not None:
             query = query.where(self.condition)
+        query = of_project(query, self.project)
         return visible_numbers(session, query, FRAME.object_id)
 
     def table_condition(self, class_name: str, **more: Any) -> str | None:
@@ -53,6 +61,14 @@ class Scope:
         if not all(path.partition(".")[0] in names for path in wanted):
             return None
         return " and ".join(f"{path} == {json.dumps(value, ensure_ascii=False)}" for path, value in wanted.items())
+
+
+def of_project(query: Select[Any], project: str) -> Select[Any]:
+    """Return a query on the table of frames restricted to those of a project; empty: the same query."""
+    if not project:
+        return query
+    columns = Persistent.__table__.c
+    return query.where(FRAME.object_id.in_(select(columns.object_id).where(columns.project == project)))
 
 
 def everything() -> Scope:

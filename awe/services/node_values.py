@@ -17,6 +17,10 @@ _LEFT_OUT = {"object_id", "class_name", "is_valid", "quality_flags", "judgement"
 _LEFT_OUT |= {"software_version", "wall_time", "peak_memory", "process_status", "privileges", "size", "sha256", "hdu"}
 
 
+_IN_LABEL = {"object", "name", "night"}
+"""What the link of a row says already, or the time beside it."""
+
+
 @dataclass(frozen=True)
 class NodeValue:
     """A value of an object, with its field."""
@@ -47,7 +51,8 @@ def brief_rows(session: Session, shown: Iterable[Summary]) -> dict[int, tuple[An
 @lru_cache
 def brief_columns(cls: type[Persistent]) -> tuple[Field, ...]:
     """Return the fields that tell the members of a list apart."""
-    own = [f for f in brief_fields(cls) if f.kind not in ("link", "list", "json") and f.name not in _LEFT_OUT]
+    left_out = _LEFT_OUT | _IN_LABEL
+    own = [f for f in brief_fields(cls) if f.kind not in ("link", "list", "json") and f.name not in left_out]
     names = {f.name for f in own}
     filename = [f for f in fields_of(cls) if f.name == "filename" and f.name not in names]
     return (*own, *filename)

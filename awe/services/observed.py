@@ -1,11 +1,11 @@
 """The exposures of a night or run, and how far each has come."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, case, distinct, func, select
+from sqlalchemy import Select, and_, case, distinct, func, select
 from sqlalchemy.orm import Session, aliased
 
 from awe.model.coadd import Coadd, RegriddedFrame
@@ -80,16 +80,18 @@ def exposures(session: Session, scope: Scope) -> Exposures:
         Frame.__table__.join(RawFrame.__table__, raw.object_id == FRAME.object_id)
     )
     total = session.scalar(scope.restricted(session, counted)) or 0
-    rows: Iterable[Any] = session.execute(scope.restricted(session, _query()).limit(MOST)) if total else ()
+    rows: Iterable[Any] = session.execute(scope.restricted(session, _query(scope.grids)).limit(MOST)) if total else ()
     return Exposures([Exposure(*row) for row in rows], total)
 
 
-def _query() -> Select[Any]:
+def _query(grids: Sequence[int]) -> Select[Any]:
+    """Return the query of exposures and how far each has come, on any grid or on some only."""
     raw, observation, passband = (cls.__table__.c for cls in (RawFrame, Observation, Filter))
     kind = Persistent.__table__.c
     reduced, regridded = ReducedFrame.__table__.c, RegriddedFrame.__table__.c
     made, summed = aliased(Persistent.__table__), aliased(Persistent.__table__)
     placed = aliased(Persistent.__table__)
+    on_these = (regridded.grid_target_id.in_(grids),) if grids else ()
     tables = (
         Frame.__table__.join(RawFrame.__table__, raw.object_id == FRAME.object_id)
         .join(Persistent.__table__, kind.object_id == FRAME.object_id)
@@ -97,7 +99,7 @@ def _query() -> Select[Any]:
         .outerjoin(Filter.__table__, passband.object_id == FRAME.filter_id)
         .outerjoin(ReducedFrame.__table__, reduced.raw_id == raw.object_id)
         .outerjoin(made, (made.c.object_id == reduced.object_id) & (made.c.is_valid > 0))
-        .outerjoin(RegriddedFrame.__table__, regridded.reduced_id == made.c.object_id)
+        .outerjoin(RegriddedFrame.__table__, and_(regridded.reduced_id == made.c.object_id, *on_these))
         .outerjoin(placed, (placed.c.object_id == regridded.object_id) & (placed.c.is_valid > 0))
         .outerjoin(MEMBERS.input_id.table, MEMBERS.input_id == placed.c.object_id)
         .outerjoin(

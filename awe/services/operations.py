@@ -122,6 +122,8 @@ class Operation:
             raise BadRequest(
                 f"no parameter {unknown[0][:_SHOWN]!r} at this address; {near if known else 'it has none'}"
             )
+        for shared in self.shared:
+            shared.read(given.get(shared.name))
         return {p.name: p.read(given.get(p.name)) for p in self.parameters}
 
     @property

@@ -12,7 +12,7 @@ from awe.model.frame import Frame
 from awe.model.instrument import Filter, Instrument
 from awe.model.persistent import Persistent
 from awe.model.science import ReducedFrame
-from awe.services.coverage_scope import FRAME, MEMBERS, Scope, science_kinds
+from awe.services.coverage_scope import FRAME, MEMBERS, Scope, of_project, science_kinds
 from awe.services.summaries import Summary, summaries
 
 MOST_COADDS = 12
@@ -46,13 +46,14 @@ class FilterOnGrid:
 
 def on_grid(session: Session, scope: Scope) -> list[FilterOnGrid]:
     """Return the filters of the exposures of a grid target; a fixed number of statements."""
-    numbers = [thing.object_id for thing in scope.objects]
+    numbers = scope.grids
     names = {row[0]: f"{row[1]} {row[2]}" for row in session.execute(_filters())}
     rows = session.execute(scope.restricted(session, _counted(numbers)))
     found = {row[0]: FilterOnGrid(names.get(row[0], "no filter"), *row[1:]) for row in rows}
     coadd = Coadd.__table__.c
     query = select(FRAME.object_id, FRAME.filter_id).join(Coadd.__table__, coadd.object_id == FRAME.object_id)
-    query = visible_numbers(session, query.where(coadd.grid_target_id.in_(numbers)), FRAME.object_id)
+    query = of_project(query.where(coadd.grid_target_id.in_(numbers)), scope.project)
+    query = visible_numbers(session, query, FRAME.object_id)
     made = session.execute(query.order_by(FRAME.object_id.desc()).limit(MOST_COADDS * max(1, len(found)))).all()
     known = summaries(session, (row[0] for row in made))
     for number, passband in made:

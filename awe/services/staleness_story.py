@@ -1,6 +1,8 @@
 """Whether an object is stale and why, told within the time that a page can wait."""
 
 import re
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -8,6 +10,7 @@ from sqlalchemy.orm import Session
 from awe.errors import AweError, DatabaseUnavailable
 from awe.model.access import is_restricted
 from awe.model.persistent import Persistent
+from awe.processing.causes import MakingAgain, making_again
 from awe.processing.staleness import why_stale
 from awe.services.lineage_graph import all_edges
 from awe.services.sessions import TookTooLong, deadline
@@ -32,13 +35,33 @@ def short_story(session: Session, thing: Persistent) -> list[str] | None:
     return None if _has_many_ancestors(session, thing.object_id) else _story(session, thing, PATIENCE)
 
 
-def full_story(session: Session, thing: Persistent) -> list[str]:
+@dataclass(frozen=True)
+class FullStory:
+    """Why an object is stale, what stands at the beginning of that, and how many steps it takes to make it again."""
+
+    reasons: list[str]
+    causes: list[str]
+    steps: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the story as JSON holds it."""
+        return {"stale": self.reasons, "causes": self.causes, "steps": self.steps}
+
+
+def full_story(session: Session, thing: Persistent) -> FullStory:
     """Return why an object is stale, looking at all it was made from; give up when a page can't wait any longer."""
-    found = _story(session, thing, LONG_PATIENCE)
-    if found is None:
-        waited = f"whether {thing} is stale is not known after {LONG_PATIENCE:g} s"
-        raise DatabaseUnavailable(f"{waited}: ask `awe why {thing.object_id}`")
-    return found
+    with Session(session.get_bind(), autoflush=False) as seeing_all:
+        whole = seeing_all.get(type(thing), thing.object_id)
+        try:
+            with deadline(seeing_all, LONG_PATIENCE):
+                reasons = why_stale(seeing_all, whole)
+                again = making_again(seeing_all, whole, reasons)
+        except TookTooLong as error:
+            waited = f"whether {thing} is stale is not known after {LONG_PATIENCE:g} s"
+            raise DatabaseUnavailable(f"{waited}: ask `awe why {thing.object_id}`") from error
+        except AweError as error:  # that it can't be judged is an answer, too
+            reasons, again = [str(error)], MakingAgain()
+    return FullStory(told(session, reasons), told(session, list(again.causes)), again.steps)
 
 
 def _story(session: Session, thing: Persistent, patience: float) -> list[str] | None:

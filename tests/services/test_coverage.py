@@ -152,6 +152,43 @@ def test_nights_come_in_pages(engine: Engine) -> None:
     assert (second.older, beyond.rows) == (None, [])
 
 
+def test_in_a_project_only_its_frames_count(site: FlaskClient, engine: Engine, world: Any) -> None:
+    raws = numbers_of(engine, model.RawScienceFrame)
+    with Session(engine) as session:
+        session.execute(update(Persistent).where(Persistent.object_id.in_(raws[:2])).values(project="other"))
+        session.commit()
+
+    for address in ("/nights", "/instrument/EFOSC2", "/filter/g%23782", "/grid/Q1010"):
+        (row,) = site.get(f"{address}.json?project=other").get_json()["nights"]
+        assert row["counts"] == {"RawScienceFrame": 2}, address
+    assert site.get(f"{NIGHT}.json?project=other").get_json()["total"] == 2
+    assert [e["counts"] for e in site.get("/filters.json?project=other").get_json() if e["counts"]] == [
+        {"RawScienceFrame": 2}
+    ]
+    assert "of project nobody" in site.get(f"{NIGHT}?project=nobody").text
+    assert f'href="{NIGHT}?project=other"' in site.get("/nights?project=other").text
+
+
+def test_a_grid_target_lists_its_exposures_and_what_was_made_of_them_there(
+    site: FlaskClient, engine: Engine, world: Any
+) -> None:
+    found = site.get("/grid/Q1010.json").get_json()
+    assert [(f["exposed"], f["reduced"], f["regridded"], f["coadded"]) for f in found["filters"]] == [(3, 3, 3, 3)]
+    assert [(e["reduced"], e["regridded"], e["coadded"]) for e in found["exposures"]] == [(1, 1, 1)] * 3
+    with Session(engine) as session:
+        here = session.get_one(model.GridTarget, world.ids["grid"])
+        names = ("object", "ra", "dec", "pixel_scale", "naxis1", "naxis2", "wcs", "creator", "project")
+        elsewhere = model.GridTarget(name="P", **{name: getattr(here, name) for name in names})
+        session.add(elsewhere)
+        session.commit()
+
+    other = site.get("/grid/P.json").get_json()
+    assert [(f["reduced"], f["regridded"], f["gap"]) for f in other["filters"]] == [(3, 0, "3 not regridded")]
+    assert [(e["reduced"], e["regridded"], e["gap"]) for e in other["exposures"]] == [(1, 0, "not coadded")] * 3
+    assert [n["gaps"] for n in other["nights"]] == [{"not coadded": 3}]
+    assert "reduced, not coadded" in site.get("/grid/P").text
+
+
 def test_a_night_is_found_without_its_instrument(client: FlaskClient, world: Any) -> None:
     assert client.get("/night/2026-01-27").headers["Location"] == NIGHT
 
@@ -175,6 +212,9 @@ def test_pages_link_to_each_other(client: FlaskClient, world: Any) -> None:
         ("/night/2026-01-28", 404),
         ("/night/EFOSC2/2026-01-28", 404),
         ("/night/yesterday", 400),
+        ("/night/2026-01-27?x=1", 400),
+        (f"{NIGHT}?x=1", 400),
+        ("/grid/Q1010?before=soon", 400),
         ("/night/EFOSC2/2026-13-01", 400),
         ("/night/EFOSC2/20260127", 400),
         ("/night/NOCAM/2026-01-27", 404),

@@ -1,9 +1,15 @@
 """Object pages: values, inputs, users, judgement, header, file, sources."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from markupsafe import escape
+
+from awe.errors import StoreUnavailable
+from awe.services.images import offered_planes
+from awe.store import Store
 
 
 def view(client: FlaskClient, object_id: int) -> dict[str, Any]:
@@ -141,3 +147,40 @@ def test_the_statements_of_a_page_are_few(client: FlaskClient, world: Any, state
         client.get(f"/object/{world.ids[name]}")
 
     assert len(sent) <= 30, sent
+
+
+@pytest.mark.parametrize("page", ["", "/why", "/why-not", "/header", "/file", "/tree", "/branch"])
+def test_a_parameter_that_a_page_does_not_know_is_named(client: FlaskClient, world: Any, page: str) -> None:
+    answer = client.get(f"/object/{world.ids['ReducedFrame']}{page}?moon=1", headers={"Accept": "application/json"})
+
+    assert answer.status_code == 400
+    assert "no parameter 'moon'" in answer.get_json()["error"]
+
+
+def test_a_project_is_a_short_name_on_each_page(client: FlaskClient, world: Any) -> None:
+    for path in (f"/object/{world.ids['Coadd']}", "/nights", "/compare/1/2", "/grids"):
+        assert client.get(f"{path}?project={'x' * 65}").status_code == 400
+        assert client.get(f"{path}?project=default").status_code == 200
+
+
+def test_the_story_names_its_cause(client: FlaskClient, world: Any) -> None:
+    story = client.get(f"/object/{world.ids['Coadd']}/why.json").get_json()
+    page = client.get(f"/object/{world.ids['Coadd']}/why").text
+
+    assert set(story) == {"object_id", "stale", "causes", "steps"}
+    assert bool(story["stale"]) == ("Stale" in page)
+    assert all(escape(cause) in page for cause in (*story["stale"], *story["causes"]))
+
+
+def test_a_data_server_that_does_not_answer_is_not_asked_for_each_page(tmp_path: Path) -> None:
+    class Away(Store):
+        asked = 0
+
+        def header(self, filename: str, hdu: int | str | None = None) -> Any:
+            self.asked += 1
+            raise StoreUnavailable("no answer")
+
+    store = Away("http://127.0.0.1:1", tmp_path)
+
+    assert [offered_planes(store, name) for name in ("a.fits", "b.fits", "a.fits")] == [[], [], []]
+    assert store.asked == 1

@@ -107,6 +107,14 @@ def test_a_piece_of_the_page_is_a_page_without_head(client: FlaskClient, world: 
     assert f'href="/object/{world.ids["Coadd"]}?expand=' in piece
 
 
+def test_an_unfolded_frame_has_its_picture_and_leads_to_it(client: FlaskClient, world: Any) -> None:
+    reduced = world.ids["ReducedFrame"]
+    piece = client.get(f"/object/{reduced}/branch").text
+
+    assert f'<a href="/imageview/{reduced}"><img class="thumb" src="/imageview/{reduced}.png?fit=160"' in piece
+    assert f'<a href="/imageview/{reduced}">picture</a>' in piece
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [

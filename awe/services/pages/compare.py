@@ -40,6 +40,6 @@ def ask() -> AnyResponse:
 @describe(_COMPARED)
 def show(left: int, right: int) -> Response:
     """Show two objects side by side."""
-    whole = _COMPARED.read(request.args.to_dict())["all"] if "all" in request.args else True
+    whole = _COMPARED.read(request.args)["all"] or "all" not in request.args
     compared = compare_objects(session(), left, right)
     return answer("compare.html", compared.as_json, c=compared, whole=whole)

@@ -1,5 +1,6 @@
 """Nights, runs, instruments, filters and grid targets: what was observed, and what was made of it."""
 
+from dataclasses import replace
 from datetime import date
 
 from flask import Blueprint, Response, redirect, request, url_for
@@ -11,10 +12,11 @@ from awe.model.access import visible_numbers
 from awe.model.instrument import Instrument
 from awe.services.coverage import night_matrix
 from awe.services.coverage_index import index_of
-from awe.services.coverage_scope import FRAME, SCOPES, everything, of_night
+from awe.services.coverage_scope import FRAME, SCOPES, Scope, everything, of_night
 from awe.services.negotiation import answer
 from awe.services.observed import exposures
 from awe.services.operations import Operation, Parameter, describe
+from awe.services.projects import in_project
 from awe.services.sessions import session
 from awe.services.sky_coverage import on_grid
 
@@ -31,6 +33,7 @@ _BEFORE = Parameter("before", "night before which the list begins", example="202
 _ALL = Operation("All nights: counts of each class, and what is missing.", (_BEFORE,))
 _INDEX = Operation("The instruments, filters, runs or grid targets, and how much there is of each.")
 _SCOPE = Operation("The nights of an instrument, filter, run or grid target.", (_BEFORE,))
+_ANY_NIGHT = Operation("Goes to a night, of its only instrument; else to the list of nights.", answers=("text/html",))
 _NIGHT = Operation("A night: what was observed, what was made of it, and what is missing.")
 
 
@@ -40,7 +43,7 @@ _NIGHT = Operation("A night: what was observed, what was made of it, and what is
 def nights() -> Response:
     """Show all nights by classes."""
     before = _ALL.read(request.args.to_dict())["before"]
-    matrix = night_matrix(session(), everything(), before)
+    matrix = night_matrix(session(), _here(everything()), before)
     return answer("nights.html", matrix.as_json, matrix=matrix, before=before)
 
 
@@ -50,7 +53,7 @@ def nights() -> Response:
 def index(kinds: str) -> Response:
     """Show all that there is of a kind."""
     _INDEX.read(request.args.to_dict())
-    found = index_of(session(), kinds.removesuffix("s"))
+    found = index_of(session(), kinds.removesuffix("s"), _project())
     return answer("coverage_index.html", lambda: [e.as_json() for e in found.entries], index=found)
 
 
@@ -60,9 +63,9 @@ def index(kinds: str) -> Response:
 def scope(kind: str, name: str) -> Response:
     """Show the nights of an instrument, filter, run or grid target."""
     before = _SCOPE.read(request.args.to_dict())["before"]
-    found = SCOPES[kind](session(), name)
+    found = _here(SCOPES[kind](session(), name))
     matrix = night_matrix(session(), found, before)
-    observed = exposures(session(), found) if kind == "run" else None
+    observed = exposures(session(), found) if kind in ("run", "grid") else None
     grid = on_grid(session(), found) if kind == "grid" else None
     more = {"exposures": observed, "grid": grid}
     return answer(
@@ -80,9 +83,10 @@ def scope(kind: str, name: str) -> Response:
 
 
 @coverage.get("/night/<night>")
-@describe(Operation("Goes to a night, of its only instrument; else to the list of nights.", answers=("text/html",)))
+@describe(_ANY_NIGHT)
 def any_night(night: str) -> AnyResponse:
     """Go to a night of which the instrument is not said."""
+    _ANY_NIGHT.read(request.args)
     day = _read_day(night)
     query = select(Instrument.name).where(
         Instrument.object_id.in_(
@@ -91,7 +95,7 @@ def any_night(night: str) -> AnyResponse:
     )
     names = list(session().scalars(query.order_by(Instrument.name)))
     if not names:
-        raise NotFound(f"nothing was observed in the night {day}: /nights lists those there are")
+        raise NotFound(f"nothing was observed in the night {day}{_of_project()}: /nights lists those there are")
     if len(names) == 1:
         return redirect(url_for("coverage.night", instrument=names[0], night=day))
     return redirect(url_for("coverage.nights", before=date.fromordinal(day.toordinal() + 1)))
@@ -104,10 +108,12 @@ def night(instrument: str, night: str) -> Response:
     """Show a night of an instrument."""
     _NIGHT.read(request.args.to_dict())
     day = _read_day(night)
-    found = of_night(session(), instrument, day)
+    found = _here(of_night(session(), instrument, day))
     matrix = night_matrix(session(), found)
     if not matrix.rows:
-        raise NotFound(f"nothing was observed with {instrument} in the night {day}: /nights lists those there are")
+        raise NotFound(
+            f"nothing was observed with {instrument} in the night {day}{_of_project()}: /nights lists those there are"
+        )
     observed = exposures(session(), found)
     return answer(
         "night.html",
@@ -121,6 +127,19 @@ def night(instrument: str, night: str) -> Response:
         day=day,
         instrument=instrument,
     )
+
+
+def _project() -> str:
+    return in_project().get("project", "")
+
+
+def _of_project() -> str:
+    return f" of project {_project()}" if _project() else ""
+
+
+def _here(scope: Scope) -> Scope:
+    """Return a scope in the project context of this page."""
+    return replace(scope, project=_project())
 
 
 def _read_day(text: str) -> date:

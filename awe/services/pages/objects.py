@@ -65,6 +65,9 @@ _WHY_NOT = Operation(
     "Why a calibration is not used for a frame; either may be the object.",
     (Parameter("other", "the frame, or the calibration", "integer", low=1, high=2**31 - 1, example=815),),
 )
+_WHY = Operation("Whether an object is stale and why, looking at all it was made from.")
+_HEADER = Operation("The FITS header of the image of an object.")
+_FILE = Operation("The file of an object, unchanged.", answers=("application/fits",))
 
 
 @objects.get("/object/<number:object_id>")
@@ -189,17 +192,21 @@ def _filename(object_id: int) -> tuple[str, int | None]:
 
 @objects.get("/object/<number:object_id>/why")
 @objects.get("/object/<number:object_id>/why.json", endpoint="why_json")
+@describe(_WHY)
 def why(object_id: int) -> Response:
     """Show why an object is stale, looking at all it was made from."""
+    _WHY.read(request.args)
     thing = find_object(session(), object_id)
-    reasons = full_story(session(), thing)
-    return answer("why.html", lambda: {"object_id": object_id, "stale": reasons}, thing=thing, reasons=reasons)
+    story = full_story(session(), thing)
+    return answer("why.html", lambda: {"object_id": object_id} | story.as_json(), thing=thing, story=story)
 
 
 @objects.get("/object/<number:object_id>/header")
 @objects.get("/object/<number:object_id>/header.json", endpoint="header_json")
+@describe(_HEADER)
 def header(object_id: int) -> Response:
     """Show the FITS header of the image of an object."""
+    _HEADER.read(request.args)
     filename, hdu = _filename(object_id)
     read = _store().header(filename, hdu).cards
     cards = [(str(c.keyword), "" if c.value is None else str(c.value), str(c.comment)) for c in read]
@@ -212,8 +219,10 @@ def header(object_id: int) -> Response:
 
 
 @objects.get("/object/<number:object_id>/file")
+@describe(_FILE)
 def file(object_id: int) -> Response:
     """Send the file of an object, unchanged."""
+    _FILE.read(request.args)
     filename, _ = _filename(object_id)
     path = _store().retrieve(filename)
     return send_file(path, mimetype="application/fits", as_attachment=True, download_name=filename, conditional=True)
