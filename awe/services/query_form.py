@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import Enum
+
 from awe.errors import BadRequest
 from awe.model.frame import FileBacked
 from awe.model.persistent import Persistent
@@ -14,6 +16,8 @@ from awe.services.declared import summary_of
 from awe.services.table_request import TableRequest
 
 MOST_UNFOLDED = 40
+_HINTS = {"time": "2026-01-31T04:05", "date": "2026-01-31", "truth": "true or false"}
+_ANGLES = {"pos.eq.ra": "degrees, or 10:10:24", "pos.eq.dec": "degrees, or -01:00:30"}
 PARAMETERS, LINKS, FILE, RECORD = "Process parameters", "Links: + unfolds what they lead to", "File", "Record"
 SHARED = "As every "
 """What the headings of attributes that a class has from another one begin with."""
@@ -31,6 +35,16 @@ class Line:
     def asked(self) -> tuple[str, str]:
         """Operator and value of the condition."""
         return split_box(self.condition)
+
+    @property
+    def hint(self) -> str:
+        """How values of the attribute are written."""
+        column = self.column
+        if column.is_link:
+            return "name or number" if column.target and "name" in names_of(column.target) else "number"
+        if isinstance(column.end.columns[0].type, Enum):
+            return ", ".join(column.end.columns[0].type.enums)
+        return _ANGLES.get(column.ucd.partition(";")[0]) or _HINTS.get(column.kind, "")
 
 
 @dataclass(frozen=True)
@@ -137,6 +151,12 @@ def sky_condition(cls: type, near: str, within: str) -> str:
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "").replace('"', '\\"') + '"'
+
+
+def sortable(request: TableRequest) -> list[str]:
+    """Return the names that a table can be sorted by, those of the shown columns first."""
+    own = [column_at(request.cls, name) for name in names_of(request.cls) if not name.endswith("_id")]
+    return list(dict.fromkeys(c.path for c in (*request.columns, *own) if c.is_sortable))
 
 
 def form_parameters(given: Mapping[str, str], unfolded: Sequence[str]) -> dict[str, str]:

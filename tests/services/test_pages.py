@@ -91,6 +91,34 @@ def test_the_search_box_goes_to_what_it_names(client: FlaskClient, text: str, pl
     assert client.get("/find", query_string={"q": text}).location == place
 
 
+@pytest.mark.parametrize(
+    ("text", "classes"),
+    [
+        ("152.6 -1.0", {"GridTarget"}),
+        ("10:10:24 -01:00:00 5'", {"GridTarget"}),
+        ("10 10 24 -01 00 00", {"GridTarget"}),
+        ("20 40", set()),
+    ],
+)
+def test_a_position_finds_what_covers_it(client: FlaskClient, text: str, classes: set[str]) -> None:
+    answer = client.get("/find", query_string={"q": text}, headers={"Accept": "application/json"})
+
+    assert answer.status_code == 200
+    assert classes <= {hit["class"] for hit in answer.get_json()["found"]}
+    assert bool(answer.get_json()["found"]) == bool(classes)
+
+
+def test_part_of_a_name_finds_what_has_it(client: FlaskClient) -> None:
+    answer = client.get("/find", query_string={"q": "Q101"}, follow_redirects=True)
+
+    assert answer.status_code == 200
+    assert "1010" in answer.text
+
+
+def test_the_start_page_describes_each_table(client: FlaskClient) -> None:
+    assert ">The sum of regridded frames, with weight and flags.</td>" in client.get("/").text
+
+
 def test_health_is_told(client: FlaskClient) -> None:
     answer = client.get("/healthz")
 

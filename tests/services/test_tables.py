@@ -1,11 +1,15 @@
 """Tables of classes: chosen, sorted, paged, linked."""
 
+import re
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from awe import model
 from awe.model import concrete_classes
+from awe.services.counting import Count
+from awe.services.row_links import register_link
 
 
 def rows(client: FlaskClient, address: str) -> list[dict[str, Any]]:
@@ -148,3 +152,94 @@ def test_a_program_gets_json_from_the_same_address(client: FlaskClient) -> None:
 
 def test_a_table_without_rows_says_so(empty: FlaskClient) -> None:
     assert "there is no Coadd yet" in empty.get("/table/Coadd").text
+
+
+def test_the_total_and_the_project_are_told(client: FlaskClient) -> None:
+    page = client.get("/table/RawFrame").text
+
+    assert "Total number of rows selected: <b>9</b>, project: <b>ALL</b>" in page
+    assert "Nothing is selected, project: <b>nobody</b>" in client.get("/table/RawFrame?project=nobody").text
+
+
+def test_columns_are_moved_by_links(client: FlaskClient) -> None:
+    page = client.get("/table/RawFrame?columns=object_id,exptime,object").text
+
+    assert (
+        'href="/table/RawFrame?columns=exptime%2Cobject_id%2Cobject" aria-label="exptime: one place to the left"'
+        in page
+    )
+    assert (
+        'href="/table/RawFrame?columns=object_id%2Cobject%2Cexptime" aria-label="exptime: one place to the right"'
+        in page
+    )
+    assert "object_id: one place to the left" not in page
+
+
+def test_facets_count_what_there_is_and_narrow_it(client: FlaskClient) -> None:
+    page = client.get("/table/RawFrame?facets=1&columns=object_id").text
+
+    assert re.search(r'<a href="[^"]*q\.object=%3D%3D\+bias[^"]*">bias</a> <span class="dim">3</span>', page)
+    assert len(rows(client, "/table/RawFrame.json?q.object=%3D%3D+bias")) == 3
+
+
+def test_a_number_of_rows_says_whether_it_is_an_estimate(client: FlaskClient) -> None:
+    few = Count(12, "least")
+
+    assert (Count(12345).words, few.words, Count(20000, "estimate").words) == ("12,345", "more than 12", "about 20,000")
+    assert not few.is_exact
+    assert client.get("/table/RawFrame.json?where=exptime >= 0&count=exact&size=1").get_json()["total_is"] == "exact"
+
+
+def test_rows_have_the_links_of_their_class(client: FlaskClient, world: Any) -> None:
+    page = client.get("/table/Coadd").text
+    listed = client.get("/table/SourceList").text
+
+    for place in (f"/imageview/{world.ids['Coadd']}", f"/object/{world.ids['Coadd']}/aladin.ajs"):
+        assert f'href="{place}"' in page
+    for place in (f"/object/{world.ids['SourceList']}/sources", f"/cutouts/sources/{world.ids['SourceList']}"):
+        assert f'href="{place}"' in listed
+
+
+def test_a_class_registers_links_of_its_own(client: FlaskClient, world: Any) -> None:
+    register_link(model.GridTarget, "model", "/models/{object_id}", "galaxy models fitted there")
+    page = client.get("/table/GridTarget").text
+
+    assert f'<a href="/models/{world.ids["grid"]}" title="galaxy models fitted there">model</a>' in page
+    assert "/models/" not in client.get("/table/Coadd").text
+
+
+def test_aladin_gets_the_image_and_the_sources(client: FlaskClient, world: Any) -> None:
+    script = client.get(f"/object/{world.ids['SourceList']}/aladin.ajs").text
+
+    assert f"load http://localhost/object/{world.ids['Coadd']}/file" in script
+    assert f"load http://localhost/object/{world.ids['SourceList']}/sources.vot" in script
+    assert client.get(f"/object/{world.ids['chip']}/aladin.ajs").status_code == 404
+    assert client.get(f"/object/{world.ids['Coadd']}/aladin.ajs?x=1").status_code == 400
+
+
+@pytest.mark.parametrize("sort", ["", "exptime", "-airmass", "filter", "-object", "night", "observation.exptime"])
+def test_pages_before_and_after_are_the_same(client: FlaskClient, sort: str) -> None:
+    """Read forwards and backwards, also where values are equal or missing."""
+    whole = [r["object_id"] for r in rows(client, f"/table/RawFrame.json?columns=object_id&sort={sort}")]
+    forth: list[int] = []
+    address: str | None = f"/table/RawFrame.json?columns=object_id&size=2&sort={sort}"
+    while address:
+        page = client.get(address).get_json()
+        forth += [r["object_id"] for r in page["rows"]]
+        address = page["next"]
+    back: list[int] = []
+    address = f"/table/RawFrame.json?columns=object_id&size=2&sort={sort}&before=end"
+    while address:
+        page = client.get(address).get_json()
+        back = [r["object_id"] for r in page["rows"]] + back
+        address = page["previous"]
+
+    assert forth == whole
+    assert back == whole
+
+
+def test_a_page_of_a_wrong_address_can_be_corrected_there(client: FlaskClient) -> None:
+    page = client.get("/table/Coadd?where=zeropont > 3&sort=exptime").text
+
+    assert '<input name="where" value="zeropont &gt; 3"' in page
+    assert '<input name="sort" value="exptime"' in page

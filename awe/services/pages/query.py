@@ -9,7 +9,7 @@ from awe.services.column_conditions import OPERATORS
 from awe.services.declared import summary_of
 from awe.services.operations import Operation, Parameter, describe
 from awe.services.pages.tables import class_named
-from awe.services.query_form import form_parameters, parse_unfold, query_form, sky_condition
+from awe.services.query_form import form_parameters, parse_unfold, query_form, sky_condition, sortable
 from awe.services.table_request import (
     BOX,
     OPEN_ENDED,
@@ -68,6 +68,7 @@ def show(name: str) -> Response:
         cls=cls,
         doc=summary_of(cls),
         form=query_form(rows, unfolded),
+        sortable=sortable(rows),
         unfolded=",".join(unfolded),
         operators=OPERATORS,
         placed=is_placed(cls),
