@@ -86,6 +86,7 @@ def on_system() -> list[list[Case]]:
         for kind in ("sqlite", "postgresql")
     ]
     picture = "picture of a coadd, 1024 wide"
+    colours = "three images of 4000 x 4000 to a JPEG"
     return [
         *rows,
         [_awe("get 64 MB", "services:get_awe"), Case("get 64 MB", "http.server", "services:get_plain")],
@@ -98,5 +99,11 @@ def on_system() -> list[list[Case]]:
             _awe(f"{picture}, cold", "services:picture_awe", warm=False),
             _awe(f"{picture}, warm", "services:picture_awe", warm=True),
             _peer(picture, "pillow", "services:picture_pillow"),
+        ],
+        [
+            _awe(f"{colours}, warm", "colours:rgb_awe"),
+            _awe(f"{colours}, warm, one of another grid", "colours:rgb_awe", turned=True),
+            _peer(colours, "astropy", "colours:rgb_astropy"),
+            _program(colours, ("stiff",), "stiff imagemagick", "colours:rgb_stiff"),
         ],
     ]
