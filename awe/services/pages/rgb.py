@@ -10,6 +10,7 @@ from sqlalchemy import select
 from awe.errors import AweError, BadRequest
 from awe.model.observation import GridTarget
 from awe.model.rendering import Rendering
+from awe.services import links
 from awe.services.encoding import MEDIA_TYPES
 from awe.services.journal import Journal
 from awe.services.negotiation import answer
@@ -243,6 +244,7 @@ def _shown(scene: Scene, wanted: RgbRequest) -> dict[str, Any]:
         "described": scene.described(),
         "preview": _address(numbers, "jpg", looks | fit),
         "files": {form: _address(numbers, form, looks) for form in MEDIA_TYPES},
+        "viewer": links.viewer(scene.reference.object_id, rgb=",".join(map(str, numbers))),
         "prompt": f"awe.rgb({', '.join(map(str, numbers))}{''.join(f', {k}={v!r}' for k, v in looks.items())})",
     }
 
