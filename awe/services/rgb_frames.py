@@ -108,10 +108,14 @@ def _with_persistent(query: Select[tuple[int]]) -> Select[tuple[int]]:
 def frames_of_target(session: Session, name: str, filters: str = "") -> tuple[int, int, int]:
     """Return the newest valid coadds of a grid target in three filters, red first; regridded frames if there are none.
 
+    The target is given by its name or number.
+
     Filters are names or bands, separated by commas; without them, the target must have three, and the one of the
     longest wavelength is red.
     """
     grid = session.scalar(select(GridTarget.object_id).where(GridTarget.name == name.strip()[:_LONGEST_NAME]))
+    if grid is None and re.fullmatch(r"\d{1,18}", name.strip()):
+        grid = session.scalar(select(GridTarget.object_id).where(GridTarget.object_id == int(name)))
     if grid is None:
         raise NotFound(f"no grid target {name.strip()[:100]!r}")
     found: dict[str, tuple[str, int]] = {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from awe.model.catalogue import AssociateList, SourceList
 from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.frame import Frame
+from awe.model.observation import GridTarget
 from awe.model.persistent import Persistent, persistent_class
 from awe.model.raw import RawScienceFrame
 from awe.model.science import ReducedFrame
@@ -66,6 +67,10 @@ def _object(row: Row) -> str:
     return links.at("dbview", f"/object/{row.object_id}")
 
 
+def _colours(row: Row) -> str:
+    return links.rgb(target=row.object_id)
+
+
 def _aladin(row: Row) -> str:
     return links.at("dbview", f"/object/{row.object_id}/aladin.ajs")
 
@@ -81,6 +86,7 @@ register_link(RawScienceFrame, "Aladin", _aladin_of_image, ATLAS)
 register_link(ReducedFrame, "Aladin", _aladin_of_image, ATLAS)
 register_link(RegriddedFrame, "Aladin", _aladin_of_image, ATLAS)
 register_link(Coadd, "Aladin", _aladin_of_image, ATLAS)
+register_link(GridTarget, "colour picture", _colours, "its newest coadds in three filters as red, green and blue")
 register_link(SourceList, "sources", _sources, "its rows")
 register_link(SourceList, "cut-outs", _cutouts, "small images of its sources")
 register_link(SourceList, "Aladin", _aladin, ATLAS)

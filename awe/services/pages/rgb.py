@@ -36,7 +36,7 @@ THUMBNAIL = 240
 IDS = Parameter("ids", "numbers of the frames shown as red, green and blue", example="12,13,14")
 FORM = Parameter("form", "kind of file", choices=tuple(MEDIA_TYPES), example="png")
 TARGET = (
-    Parameter("target", "name of a grid target, instead of three frames", default="", example="M67 EFOSC2"),
+    Parameter("target", "name or number of a grid target, instead of three frames", default="", example="M67 EFOSC2"),
     Parameter("filters", "three filters or bands of the target, red first", default="", example="i,r,g"),
 )
 FRAMES = tuple(
