@@ -67,6 +67,8 @@ SELECTIONS: dict[str, tuple[Parameter, ...]] = {
     ),
 }
 """What a run is of, by the word in its address, and the parameters that choose among it."""
+CHOSEN = {"sids": "SID", "aids": "AID"}
+"""What titles call these parameters."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,7 @@ class Run:
         """What it is of, in words."""
         of = {"sources": f"SourceList {self.which}", "associates": f"AssociateList {self.which}"}
         words = [of.get(self.kind, f"positions {self.which[:8]}")]
-        words += [
-            f"{name.upper() if name in ('sids', 'aids') else name} {value}" for name, value in self.chosen.items()
-        ]
+        words += [f"{CHOSEN.get(name, name)} {value}" for name, value in self.chosen.items()]
         return ", ".join([*words, f"{self.request.size} px" if self.request.extent.in_pixels else self.request.size])
 
 

@@ -12,7 +12,7 @@ from awe.services.addresses import changed
 from awe.services.ancestor_positions import ancestry_within, load_ancestry
 from awe.services.cutout import sized
 from awe.services.cutout_request import LOOKS, SHAPE, CutoutRequest
-from awe.services.cutout_runs import numbers_parameter
+from awe.services.cutout_runs import CHOSEN, numbers_parameter
 from awe.services.cutout_spot import PLACE
 from awe.services.depcut_matrix import Block, blocks_of, classes_of, offered_classes, usual_classes
 from awe.services.lineage_geometry import load_geometry
@@ -95,7 +95,7 @@ class DepcutRun:
     def title(self) -> str:
         """What it is of, in words."""
         words = {"sources": "SourceList", "associates": "AssociateList", "at": "object"}[self.kind]
-        chosen = [f"{n.upper() if n in ('sids', 'aids') else n} {v}" for n, v in self.chosen.items()]
+        chosen = [f"{CHOSEN.get(name, name)} {value}" for name, value in self.chosen.items()]
         return ", ".join([f"{words} {self.number}", *chosen])
 
 
@@ -144,12 +144,6 @@ def load_matrix(session: Session, store: Store, run: DepcutRun, limit: int | Non
     if run.kind == "associates":
         blocks.sort(key=lambda b: (b.member.aid or 0, frames[b.member.frame_id].date_obs))
     return Matrix(run, tuple(blocks), tuple(present), tuple(chosen), total, frames)
-
-
-def _columns(classes: str | None, present: list[str]) -> list[str]:
-    if classes is None:
-        return usual_classes(present)
-    return present if classes == ALL else classes.split(",")
 
 
 def _members(

@@ -11,7 +11,7 @@ from awe.services.series import Member
 from awe.services.stored_frames import StoredFrame
 
 WIDTH, HEIGHT = 460, 230
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 16, 40
+LEFT, RIGHT, TOP, BOTTOM = 68, 22, 16, 40
 KINDS = 6
 """Filters that are told apart by their marks."""
 COLUMNS = (
@@ -119,7 +119,7 @@ def light_curve(points: Sequence[Point], title: str) -> str:
 
 def _axis(values: Sequence[float], start: float, end: float, least: float) -> Axis:
     low, high = min(values), max(values)
-    margin = max((high - low) * 0.08, least)
+    margin = max((high - low) * 0.08, least if high > low else 0.5)
     return Axis(low - margin, high + margin, start, end)
 
 

@@ -39,6 +39,12 @@ def cutout(object_id: int, form: str = "png", **given: object) -> str:
     return changed(path, {}, **given) if path else ""
 
 
+def cutout_page(object_id: int, **given: object) -> str:
+    """Return the address of the page of a cutout of a frame, around x, y or ra, dec; empty if not offered."""
+    path = at("cutouts", f"/cutouts/frame/{object_id}")
+    return changed(path, {}, **given) if path else ""
+
+
 def cutouts_of(slid: int, **given: object) -> str:
     """Return the address of the cutouts of the sources of a list; empty if no service makes cutouts."""
     path = at("cutouts", f"/cutouts/sources/{slid}")
@@ -67,6 +73,12 @@ def depcuts_at(object_id: int, ra: float, dec: float, **given: object) -> str:
     """Return the address of a place on the sky in a frame and all it was made from; empty if not offered."""
     path = at("depcuts", f"/depcuts/at/{object_id}")
     return changed(path, {}, ra=f"{ra:.7f}", dec=f"{dec:.7f}", **given) if path else ""
+
+
+def depcuts_at_pixel(object_id: int, x: str, y: str) -> str:
+    """Return the address of a pixel of a frame, as FITS counts, in all it was made from; empty if not offered."""
+    path = at("depcuts", f"/depcuts/at/{object_id}")
+    return changed(path, {}, x=x, y=y) if path else ""
 
 
 def rgb(object_ids: Sequence[int] = (), form: str = "", **given: object) -> str:

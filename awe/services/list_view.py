@@ -103,9 +103,10 @@ def _addresses(thing: Any, frame: int | None, values: tuple[Any, ...]) -> dict[s
     else:
         ancestors = links.depcuts_of_associates(thing.object_id, values[4])
     if frame is None or ra is None or dec is None:
-        return {"cutout": "", "large": "", "viewer": "", "ancestors": ancestors}
+        return {"label": "", "cutout": "", "large": "", "viewer": "", "ancestors": ancestors}
     place = {"ra": f"{ra:.7f}", "dec": f"{dec:.7f}"}
     return {
+        "label": f"SLID={slid} SID={sid} RA={ra:.5f} DEC={dec:.5f}",
         "cutout": links.cutout(frame, size=THUMBNAIL, **place),
         "large": links.cutout(frame, size=200, zoom=3, **place),
         "viewer": links.viewer(frame, **place),

@@ -45,13 +45,19 @@ class Member:
     @property
     def label(self) -> str:
         """The line that the original showed: SLID= SID= RA= DEC= X= Y=, pixels as FITS counts them."""
-        parts = [("AID", self.aid), ("SLID", self.slid), ("SID", self.sid), ("NAME", self.name or None)]
-        shown = [f"{name}={value}" for name, value in parts if value is not None]
-        for name, value in (("RA", self.ra), ("DEC", self.dec)):
-            shown += [f"{name}={value:.5f}"] if value is not None else []
-        for name, value in (("X", self.x), ("Y", self.y)):
-            shown += [f"{name}={value + 1:.1f}"] if value is not None else []
-        return " ".join(shown)
+        return " ".join(self.lines)
+
+    @property
+    def lines(self) -> list[str]:
+        """The parts of the label: what it is, where on the sky, where on the frame."""
+        numbers = [("AID", self.aid), ("SLID", self.slid), ("SID", self.sid), ("NAME", self.name or None)]
+        sky, pixel = (("RA", self.ra), ("DEC", self.dec)), (("X", self.x), ("Y", self.y))
+        parts = (
+            [f"{name}={value}" for name, value in numbers if value is not None],
+            [f"{name}={value:.5f}" for name, value in sky if value is not None],
+            [f"{name}={value + 1:.1f}" for name, value in pixel if value is not None],
+        )
+        return [" ".join(part) for part in parts if part]
 
     @property
     def suffix(self) -> str:

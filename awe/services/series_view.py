@@ -27,7 +27,8 @@ class Thumbnail:
     """Address of the thumbnail; empty: there is none, for a reason."""
     enlarged: str
     fits: str
-    steps: str
+    page: str
+    """Address of the page of this cutout, with the log of its making."""
     depcuts: str
     reason: str
 
@@ -46,7 +47,10 @@ def thumbnails(page: Page) -> list[Thumbnail]:
 
 
 def cutout_address(page: Page, member: Member, form: str, least: int = 0) -> str:
-    """Return the address of a cutout, magnified by a whole number until it has `least` pixels on a side."""
+    """Return the address of a cutout, magnified by a whole number until it has `least` pixels on a side.
+
+    Without a form, it is the page of the cutout.
+    """
     request = page.run.request
     query = member.query() | request.query()
     if form == "fits":
@@ -54,7 +58,7 @@ def cutout_address(page: Page, member: Member, form: str, least: int = 0) -> str
         query.pop("ellipse", None)
     elif (zoom := magnification(request, least)) > 1:
         query["zoom"] = str(zoom)
-    return changed(f"/cutouts/frame/{member.frame_id}.{form}", query)
+    return changed(f"/cutouts/frame/{member.frame_id}{f'.{form}' if form else ''}", query)
 
 
 def magnification(request: CutoutRequest, least: int) -> int:
@@ -75,7 +79,7 @@ def _thumbnail(page: Page, member: Member) -> Thumbnail:
         depcuts = links.depcuts_at(member.frame_id, member.ra, member.dec)
     addresses = ("", "", "", "")
     if not reason:
-        sizes = (("png", THUMBNAIL), ("png", ENLARGED), ("fits", 0), ("json", 0))
+        sizes = (("png", THUMBNAIL), ("png", ENLARGED), ("fits", 0), ("", 0))
         addresses = tuple(cutout_address(page, member, form, least) for form, least in sizes)  # type: ignore[assignment]
     title = frame.label if frame else f"frame {member.frame_id}"
     return Thumbnail(member, member.label, title, member.frame_id, *addresses, depcuts, reason)

@@ -4,12 +4,13 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, redirect, request
+from flask import Blueprint, Response, current_app, jsonify, make_response, redirect, render_template, request
 
 from awe.errors import BadRequest
+from awe.services import links
 from awe.services.addresses import changed
 from awe.services.cutout import VERSION, Spot, make_cutout
-from awe.services.cutout_request import MEDIA_TYPES, PARAMETERS, CutoutRequest
+from awe.services.cutout_request import LARGEST_ZOOM, MEDIA_TYPES, PARAMETERS, CutoutRequest
 from awe.services.cutout_runs import SELECTIONS, frame_classes
 from awe.services.cutout_spot import PLACE, find_spot
 from awe.services.journal import Journal
@@ -33,12 +34,19 @@ OF_FRAME = Operation(
     "Leads to a cutout of a frame; for forms",
     (
         Parameter("frame", "number of the frame", "integer", low=1, high=2**31 - 1),
-        Parameter("form", "kind of file", choices=tuple(MEDIA_TYPES), default="png"),
+        Parameter("form", "the page of the cutout, or a kind of file", choices=("page", *MEDIA_TYPES), default="page"),
         *PLACE,
         *PARAMETERS,
     ),
     ("text/html",),
 )
+PAGE = Operation(
+    "A cutout of a frame with its options, its files, and the log of its making with the time of each step",
+    (*PLACE, *PARAMETERS),
+    ("text/html",),
+)
+SHOWN = 512
+"""Side that a cutout is magnified to on its page, at most."""
 START = Operation("Where cutouts begin: a position, the sources of a list, associates, or positions that are sent")
 FOREVER = "private, max-age=31536000, immutable"
 
@@ -61,7 +69,45 @@ def of_frame() -> Response:
     if read["frame"] is None:
         raise BadRequest("frame is missing: give the number of a frame")
     given = {name: value for name, value in request.args.items() if name not in ("frame", "form") and value}
-    return redirect(changed(f"/cutouts/frame/{read['frame']}.{read['form']}", given))  # type: ignore[return-value]
+    suffix = "" if read["form"] == "page" else f".{read['form']}"
+    return redirect(changed(f"/cutouts/frame/{read['frame']}{suffix}", given))  # type: ignore[return-value]
+
+
+@cutouts.get("/cutouts/frame/<number:object_id>")
+@describe(PAGE)
+def page(object_id: int) -> Response:
+    """Show a cutout with its options, its files, and the log of its making."""
+    read = PAGE.read(request.args)
+    wanted, own, journal = CutoutRequest.of(read), parts(current_app), Journal()
+    with journal.step("database", "the frame, its file and its place on the sky"):
+        spot = find_spot(session(), own.store, object_id, read, wanted, with_sky=True)
+        session().rollback()  # hold no transaction while pixels are computed
+    with own.workshop.bench():
+        made = make_cutout(own.store, spot, wanted, "png", journal)
+    facts, path = _described(spot), f"/cutouts/frame/{object_id}"
+    place = {name: value for name, value in request.args.items() if name in {p.name for p in PLACE}}
+    query = place | wanted.query()
+    pixel = {"x": f"{facts['x']:.2f}", "y": f"{facts['y']:.2f}"}
+    addresses = {
+        "files": {form: changed(f"{path}.{form}", query) for form in FORM.choices},
+        "picture": changed(f"{path}.png", query, zoom=_zoom(wanted, spot)),
+        "address": changed(path, query),
+        "elsewhere": {
+            "Viewer": links.viewer(object_id, **pixel),
+            "Dependency cutouts": links.depcuts_at_pixel(object_id, **pixel),
+        },
+    }
+    shown = {"spot": spot, "facts": facts, "place": place, "path": path, "journal": journal, "bytes": len(made)}
+    looks = {"texts": wanted.texts(), "parameters": PARAMETERS}
+    response = make_response(render_template("cutout.html", **shown, **addresses, **looks))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _zoom(wanted: CutoutRequest, spot: Spot) -> int:
+    """Return by how much the picture is magnified on its page."""
+    nx, ny = wanted.extent.pixels(spot.axes.scale if spot.axes else None)
+    return max(wanted.zoom, min(LARGEST_ZOOM, SHOWN // max(nx, ny)))
 
 
 @cutouts.get("/cutouts/frame/<number:object_id>.<form>")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import groupby
@@ -52,10 +53,10 @@ TO = Operation(
         Parameter("alid", "number of the associate list", "integer", low=1, high=2**31 - 1),
         Parameter("frame", "number of the frame", "integer", low=1, high=2**31 - 1),
         *_ALL_SELECTIONS,
+        Parameter("class", "a product that is shown, once for each", example="ReducedFrame"),
         *LOOK,
     ),
     ("text/html",),
-    open_ended="class: a product that is shown, once for each",
 )
 SHOW = Operation(
     "Sources, associates or a place on a frame, in every product that the images were made from",
@@ -73,6 +74,7 @@ CURVE = Operation(
     (*SELECTIONS["associates"],),
     ("text/csv", "application/json"),
 )
+_WORD = re.compile(r"[A-Z][a-z0-9]*")
 _FIELDS = {"sources": "slid", "associates": "alid", "at": "frame"}
 
 
@@ -139,7 +141,8 @@ def show(kind: str, number: int) -> Response:
     curves = {aid: _curve(matrix, found) for aid, found in groups if aid is not None}
     given = {"run": run, "matrix": matrix, "groups": groups, "curves": curves, "journal": journal}
     paging = {"page_number": page, "pages": pages, "given": request.args.to_dict()}
-    looks = {"parameters": LOOK, "texts": run.request.texts()}
+    looks = {"parameters": LOOK, "texts": run.request.texts(), "number_name": _FIELDS[kind]}
+    looks |= {"offered": offered_classes(), "ticked": _ticked(matrix), "breakable": _breakable}
     tools = {"shown": lambda cell: _shown(matrix, cell), "file": lambda block, form: _file(matrix, block, form)}
     return answer("depcuts_matrix.html", as_json, **looks, **given, **paging, **tools)
 
@@ -199,6 +202,16 @@ def runs() -> Response:
         return [{"title": r.title, "address": r.address, "created": r.created.isoformat()} for r in found]
 
     return answer("depcuts_runs.html", as_json, found=found, page_number=page, full=len(found) == RUNS)
+
+
+def _ticked(matrix: Matrix) -> set[str]:
+    """Return the classes that the form of a page has marked: those that are shown, or all that would be."""
+    return set(matrix.columns) if matrix.run.classes else set(usual_classes(offered_classes()))
+
+
+def _breakable(name: str) -> Markup:
+    """Return the name of a class that may be broken between its words."""
+    return Markup("<wbr>").join(_WORD.findall(name))
 
 
 def _run(kind: str, number: int, own: tuple[Parameter, ...]) -> DepcutRun:

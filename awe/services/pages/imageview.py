@@ -16,7 +16,7 @@ from awe.services.image_request import PLANE, SECTION_PARAMETERS
 from awe.services.image_sky import block_around, flag_word, point_of
 from awe.services.image_still import Still
 from awe.services.images import Plane, StoredImage
-from awe.services.links import at, cutout, depcuts_at, viewer
+from awe.services.links import at, cutout_page, depcuts_at, viewer
 from awe.services.operations import Operation, Parameter, describe
 from awe.services.pages.imageview_pixels import find_image, images
 from awe.services.pages.imageview_tiles import WHICH, ancestry_of, facts_of, places_of, request_of
@@ -187,7 +187,7 @@ def _under(image: StoredImage, given: dict[str, Any]) -> dict[str, Any]:
 def _position_links(image: StoredImage, place: dict[str, float]) -> list[dict[str, str]]:
     """Return what other services do at a position: name and address, and whether it goes by pixels or by the sky."""
     point = point_of(image, place | {"ra": None, "dec": None})
-    found = [{"name": "Cut-out", "address": cutout(image.object_id, x=place["x"], y=place["y"]), "by": "pixel"}]
+    found = [{"name": "Cut-out", "address": cutout_page(image.object_id, x=place["x"], y=place["y"]), "by": "pixel"}]
     if point is not None:
         around = depcuts_at(image.object_id, point.ra, point.dec)
         found.append({"name": "Dependency cut-outs", "address": around, "by": "sky"})
