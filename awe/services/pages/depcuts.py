@@ -141,7 +141,7 @@ def show(kind: str, number: int) -> Response:
     curves = {aid: _curve(matrix, found) for aid, found in groups if aid is not None}
     given = {"run": run, "matrix": matrix, "groups": groups, "curves": curves, "journal": journal}
     paging = {"page_number": page, "pages": pages, "given": request.args.to_dict()}
-    looks = {"parameters": LOOK, "texts": run.request.texts(), "number_name": _FIELDS[kind]}
+    looks: dict[str, Any] = {"parameters": LOOK, "texts": run.request.texts(), "number_name": _FIELDS[kind]}
     looks |= {"offered": offered_classes(), "ticked": _ticked(matrix), "breakable": _breakable}
     tools = {"shown": lambda cell: _shown(matrix, cell), "file": lambda block, form: _file(matrix, block, form)}
     return answer("depcuts_matrix.html", as_json, **looks, **given, **paging, **tools)
