@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from http import HTTPStatus
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from sqlalchemy.exc import DataError, DBAPIError
@@ -25,6 +26,10 @@ _WAYS_OUT = {
     500: "The program failed. What happened is in its log, under the number above.",
     503: "A part of the system does not answer. Try again in a moment.",
 }
+
+
+RETRY_SECONDS = 5
+"""After how long to ask again where a part of the system did not answer, or too much was being made."""
 
 
 def answer_errors(app: Flask) -> None:
@@ -74,5 +79,7 @@ def _answered(status: int, message: str) -> Response:
         )
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
     response.vary.add("Accept")
     return response

@@ -187,7 +187,8 @@ def test_a_data_server_that_is_down_is_told(world: Any, tmp_path: Path, monkeypa
     assert "can&#39;t be used" in client.get("/").text
     assert client.get("/").status_code == 200
     assert client.get(f"/object/{world.ids['Coadd']}").status_code == 200
-    assert client.get(f"/imageview/{world.ids['Coadd']}.png").status_code == 503
+    picture = client.get(f"/imageview/{world.ids['Coadd']}.png")
+    assert (picture.status_code, picture.headers["Retry-After"]) == (503, "5")
     health = client.get("/healthz")
     assert health.status_code == 503
     assert health.json is not None
