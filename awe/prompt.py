@@ -296,5 +296,6 @@ def banner() -> str:
     return (
         f"awe: {context!r}\n"
         "plan(Coadd, object='M67')  make(...)  find(RawFrame, 'exptime > 100')  get(12)  info(12)  tree(12)  why(12)\n"
+        "pictures: image(12)  rgb(16, 18, 14)  cutouts(97, sids='0:9', size='20arcsec')\n"
         'queries: (RawScienceFrame.filter.name == "g") & (RawScienceFrame.exptime > 100)'
     )

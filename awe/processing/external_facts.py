@@ -1,6 +1,7 @@
 """What is known of a frame made elsewhere: said by the user, else by its header."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,16 @@ from astropy.io.fits import Header
 from awe.errors import BadFile, BadRequest
 from awe.instruments import InstrumentDefinition
 from awe.instruments.account import Account
+from awe.instruments.definition import TelescopeSite
 from awe.instruments.exposure_reading import recognise
 from awe.kernels.wcs import Wcs
 from awe.model.lineage import may_be_external
 from awe.model.persistent import concrete_classes
 from awe.processing.external_header import Said, Unsaid, date_of, exptime_of, filter_of, unit_of, zeropoint_of
 from awe.processing.external_pixels import WeightKind
+
+SITES = (("OBSGEO-L", "OBSGEO-B", "OBSGEO-H"), ("TEL_LONG", "TEL_LAT", "TEL_ELEV"))
+"""Keywords of longitude (positive to the east), latitude and height of a telescope."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,12 @@ class Facts:
     instrument: str
     object: str
     definition: InstrumentDefinition | None
+    telescope: TelescopeSite | None
 
     @property
     def longitude(self) -> float:
         """Longitude of the telescope; 0 if its site is unknown."""
-        return self.definition.telescope.longitude if self.definition else 0.0
+        return self.telescope.longitude if self.telescope else 0.0
 
     @property
     def zeropoint_words(self) -> str:
@@ -90,7 +96,20 @@ def facts_of(header: Header, stated: Stated, definitions: Mapping[str, Instrumen
         instrument=definition.name if definition else _instrument(header, stated.instrument),
         object=_text(header, "OBJECT"),
         definition=definition,
+        telescope=definition.telescope if definition else _site(header),
     )
+
+
+def _site(header: Header) -> TelescopeSite | None:
+    """Return the telescope, if its header tells where it stands."""
+    name = _text(header, "TELESCOP")
+    for keywords in SITES:
+        longitude, latitude, altitude = (header.get(keyword) for keyword in keywords)
+        if name and isinstance(longitude, float | int) and isinstance(latitude, float | int):
+            with suppress(ValueError):  # no place on earth
+                height = float(altitude) if isinstance(altitude, float | int) else 0.0
+                return TelescopeSite(name, float(longitude), float(latitude), height)
+    return None
 
 
 def _definition(

@@ -7,7 +7,7 @@ from astropy.io.fits import Header
 from sqlalchemy import select
 
 from awe.model.frame import SkyCell
-from awe.model.instrument import Filter, Instrument
+from awe.model.instrument import Filter, Instrument, Telescope
 from awe.model.night import night_of
 from awe.model.observation import GridTarget
 from awe.model.persistent import QualityFlag
@@ -100,11 +100,12 @@ class ExternalWriter(Writer):
     def _camera(self, facts: Facts) -> Instrument:
         if facts.definition is not None:
             return self._instrument(facts.definition)
-        known = self._session.scalars(select(Instrument).where(Instrument.name == facts.instrument)).unique().first()
-        if known is not None:
-            return known
+        site, telescope = facts.telescope, None
+        if site is not None:
+            place = {"longitude": site.longitude, "latitude": site.latitude, "altitude": site.altitude}
+            telescope = self._get_or_add(Telescope, {"name": site.name}, **place)
         found: Instrument = self._get_or_add(
-            Instrument, {"name": facts.instrument}, telescope=None, definition="", required_calibrations=[]
+            Instrument, {"name": facts.instrument}, telescope=telescope, definition="", required_calibrations=[]
         )
         return found
 

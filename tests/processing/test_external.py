@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -461,6 +462,22 @@ def test_frames_of_a_known_camera_belong_to_it(ingested, take_in, real_data):
     assert [f.filter.band for f in frames] == ["i", "r", "g"]
     assert {f.zeropoint for f in frames} == {30.0}
     assert len({f.grid_target.object_id for f in frames}) == 1
+
+
+@pytest.mark.parametrize(
+    ("cards", "evening"),
+    [
+        ({}, date(2024, 1, 1)),
+        ({"OBSGEO_L": -70.4, "OBSGEO_B": -24.6, "OBSGEO_H": 2635.0}, date(2023, 12, 31)),
+        ({"OBSGEO_L": 900.0, "OBSGEO_B": 1.0}, date(2024, 1, 1)),
+    ],
+)
+def test_the_site_is_that_of_the_header_or_unknown(ingested, take_in, stack, cards, evening):
+    frame = the(ingested, take_in(stack(TELESCOP="VST", DATE_OBS="2024-01-01T15:00:00", **cards))[0])
+    telescope = frame.instrument.telescope
+
+    assert frame.night == evening
+    assert (telescope and telescope.name) == ("VST" if "OBSGEO_H" in cards else None)
 
 
 def test_grid_targets_are_not_those_of_raw_frames(ingested, take_in, stack):

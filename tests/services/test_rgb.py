@@ -377,6 +377,39 @@ def test_the_same_frame_may_stand_for_several_bands(sky: Sky) -> None:
     assert np.array_equal(shown[..., 0], shown[..., 2])
 
 
+@pytest.mark.parametrize(("survey", "middle"), [("CFHTLS", 0.186), ("KiDS", 0.2)])
+def test_published_coadds_give_colour_pictures_with_their_place(
+    tmp_path: Path, real_data: Path, survey: str, middle: float
+) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/awe.db")
+    Base.metadata.create_all(engine)
+    with start_data_server(tmp_path / "files") as server:
+        settings = Settings(home=tmp_path, database=str(engine.url), data_server=server.address)
+        store = Store(server.address, tmp_path / "cache")
+        worker = ExternalIngester(engine, store, settings, load_definitions(), stated=Stated(unit="adu"))
+        reports = worker.ingest([real_data / "rgb" / f"{survey}-test_{band}.fits" for band in "irg"])
+        site = Sky(create_app(settings, engine, store).test_client(), engine)
+        site.ids = {band: r.frames[0] for band, r in zip("irg", reports, strict=True)}
+        described = site.client.get(address(site, "i", "r", "g", form="json")).json
+        with Session(engine) as session:
+            frame = session.get_one(Coadd, site.ids["i"])
+            target, wcs = frame.grid_target.name, frame.wcs
+        shown = drawn(site, "i", "r", "g")
+        of_target = site.client.get("/rgb/target.png", query_string={"target": target})
+        packet = Image.open(io.BytesIO(site.client.get(address(site, "i", "r", "g")).data)).info["XML:com.adobe.xmp"]
+    engine.dispose()
+
+    assert described["balance"] == "zeropoint"
+    assert described["pixel_scale"] == pytest.approx(middle, abs=0.001)
+    assert of_target.headers["Location"].endswith(address(site, "i", "r", "g"))
+    sky = np.median(shown.reshape(-1, 3), axis=0)
+    assert sky.min() > 8
+    assert sky.max() < 60
+    assert np.ptp(sky) < 12
+    assert shown.max() > 150
+    assert f"<rdf:li>{wcs['CRVAL1']!r}</rdf:li>" in packet
+
+
 def test_links_lead_to_pictures_and_to_the_page(sky: Sky) -> None:
     with sky.client.application.test_request_context():
         assert rgb_link((1, 2, 3), "jpg", fit=300) == "/rgb/1,2,3.jpg?fit=300"
