@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from awe.database import open_engine, upgrade
 from awe.model import (
     Chip,
     Coadd,
@@ -18,7 +21,7 @@ from awe.model import (
     ReferenceCatalogue,
     Telescope,
 )
-from awe.model.frame import SkyCell
+from awe.model.frame import Frame, SkyCell
 from awe.model.lineage import inputs
 from awe.processing.plan import plan
 from awe.processing.requests import targets
@@ -97,3 +100,18 @@ def _finished(product: Any) -> Any:
     if grid is not None:
         grid.creator, grid.project = OWNER["creator"], OWNER["project"]
     return product
+
+
+def summed(folder: Path, frames: int) -> tuple[Engine, int]:
+    """Return an archive in which one coadd was made of so many frames, and its number; it is kept there."""
+    path = folder / f"coadd{frames}.db"
+    engine = open_engine(f"sqlite:///{path}")
+    if not path.exists():
+        upgrade(engine)
+        with Session(engine) as session:
+            fill(session, frames, nights=1, chips=1)
+            pretend(session, Coadd)
+            session.execute(update(Frame.__table__).values(filename=Frame.__table__.c.object_id.concat(".fits")))
+            session.commit()
+    with Session(engine) as session:
+        return engine, session.scalars(select(Coadd.object_id)).one()

@@ -89,6 +89,7 @@ def on_system() -> list[list[Case]]:
     colours = "three images of 4000 x 4000 to a JPEG"
     return [
         *rows,
+        *object_pages((30, 300)),
         [_awe("get 64 MB", "services:get_awe"), Case("get 64 MB", "http.server", "services:get_plain")],
         [_awe("put 64 MB, synced", "services:put_awe"), Case("put 64 MB, synced", "local copy", "services:put_copy")],
         [
@@ -106,4 +107,13 @@ def on_system() -> list[list[Case]]:
             _peer(colours, "astropy", "colours:rgb_astropy"),
             _program(colours, ("stiff",), "stiff imagemagick", "colours:rgb_stiff"),
         ],
+    ]
+
+
+def object_pages(counts: tuple[int, ...]) -> list[list[Case]]:
+    """Return pages of coadds of more and more frames, to see whether their statements grow."""
+    return [
+        [_awe(f"{page} of a coadd of {n} frames", "services:page_awe", page=page, frames=n)]
+        for page in ("object page", "tree, with pictures", "three levels")
+        for n in counts
     ]

@@ -35,7 +35,9 @@ An archive of rows alone, on SQLite: exposures of one field with one filter, in 
 
 _SYSTEM = """## Database, files, pages
 
-Putting a file also keeps a copy in the local cache. The section is cut by the server, from a file that the client has not cached. The peers do less: a local copy is not sent by HTTP, a local file has no server before it, the plain file server does nothing else, and Pillow's picture comes from a local file whose name is known."""
+Putting a file also keeps a copy in the local cache. The section is cut by the server, from a file that the client has not cached. The peers do less: a local copy is not sent by HTTP, a local file has no server before it, the plain file server does nothing else, and Pillow's picture comes from a local file whose name is known.
+
+Pages of a coadd are asked for in process, on archives of rows alone, and contain all that the browser gets but the pictures. The number of statements is in the remark: it must not grow with that of the frames."""
 
 
 def page(

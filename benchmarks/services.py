@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from awe.database import open_engine
@@ -25,6 +25,7 @@ from awe.model import Coadd
 from awe.processing.worker import open_store
 from awe.services.app import create_app
 from awe.store import Store
+from benchmarks.archive import summed
 from benchmarks.child import Work
 from benchmarks.scene import settings_in
 
@@ -179,3 +180,26 @@ def picture_pillow(folder: Path) -> Work:
         return len(buffer.getvalue())
 
     return Work(call, fits.getdata(path).size / 1e6, "Mpix")
+
+
+PAGES = {"object page": "/object/{}", "tree, with pictures": "/object/{}/tree", "three levels": "/object/{}?depth=3"}
+
+
+def page_awe(folder: Path, page: str, frames: int) -> Work:
+    """A page of a coadd of so many frames, in an archive of rows alone, on SQLite; and the statements it sends."""
+    settings = settings_in(folder)
+    server = start_data_server(folder / f"served{os.getpid()}")
+    engine, coadd = summed(folder, frames)
+    store = Store(server.address, folder / "pages")
+    address = PAGES[page].format(coadd)
+    client = create_app(settings, engine, store).test_client()
+    sent: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *given: sent.append(given[2]))
+
+    def call() -> dict[str, Any]:
+        sent.clear()
+        answer = client.get(address)
+        assert answer.status_code == 200, answer.text
+        return {"statements": len(sent), "kB": round(len(answer.data) / 1e3)}
+
+    return Work(_kept(server, call), 1, "page", lambda told: told)
