@@ -188,7 +188,7 @@ PAGES = {"object page": "/object/{}", "tree, with pictures": "/object/{}/tree", 
 def page_awe(folder: Path, page: str, frames: int) -> Work:
     """A page of a coadd of so many frames, in an archive of rows alone, on SQLite; and the statements it sends."""
     settings = settings_in(folder)
-    server = start_data_server(folder / f"served{os.getpid()}")
+    server = start_data_server(folder / f"pages{frames}-{os.getpid()}")
     engine, coadd = summed(folder, frames)
     store = Store(server.address, folder / "pages")
     address = PAGES[page].format(coadd)

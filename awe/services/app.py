@@ -21,6 +21,7 @@ from awe.services.projects import in_project, keep_project, known_projects, show
 from awe.services.registry import COMMON, chosen_services, parse_addresses, services_menu
 from awe.services.security import refuse_control_characters, refuse_foreign_writes, secure
 from awe.services.sessions import close_sessions
+from awe.services.value_lines import value_lines
 from awe.services.visitors import form_token, keep_private, shown_visitor
 from awe.services.workshop import Workshop
 from awe.store import Store
@@ -91,6 +92,7 @@ def _reading_engine(address: str) -> Engine:
 def _teach_templates(app: Flask) -> None:
     for name in ("shown", "tabular", "uncertainty", "bytes_shown", "unit_shown", "sexagesimal", "plural"):
         app.jinja_env.filters[name] = getattr(formatting, name)
+    app.jinja_env.filters["value_lines"] = value_lines
     app.jinja_env.filters["ago"] = lambda moment: formatting.ago(moment, utc_now())
     app.jinja_env.globals |= {"changed": changed, "version": __version__, "menu": grouped_classes}
     app.jinja_env.globals |= {

@@ -73,7 +73,8 @@ def holdings(session: Session, store: Store, project: str = "ALL") -> Holdings:
         total=sum(counts.values()),
         newest=_newest(session, project),
         failed=_failed(session),
-        running=session.scalar(select(func.count()).select_from(Job).where(Job.state == "running")) or 0,
+        running=session.scalar(own_jobs(session, select(func.count()).select_from(Job).where(Job.state == "running")))
+        or 0,
         server=server,
         server_problem=problem,
     )
@@ -98,6 +99,11 @@ def _newest(session: Session, project: str) -> list[Summary]:
 def _failed(session: Session) -> list[Job]:
     query = own_jobs(session, select(Job).where(Job.state.in_(("failed", "lost")), Job.started > utc_now() - RECENT))
     return list(session.scalars(query.order_by(Job.job_id.desc()).limit(FAILED)))
+
+
+def _running(session: Session) -> int:
+    query = select(func.count()).select_from(Job).where(Job.state == "running")
+    return session.scalar(own_jobs(session, query)) or 0
 
 
 def _server(store: Store) -> tuple[dict[str, Any] | None, str]:

@@ -27,6 +27,7 @@ class NodeValue:
 
     field: Field
     value: Any
+    error: Any = None
 
 
 def node_values(session: Session, shown: Iterable[Summary]) -> dict[int, list[NodeValue]]:
@@ -60,7 +61,8 @@ def brief_columns(cls: type[Persistent]) -> tuple[Field, ...]:
 
 @lru_cache
 def _all_columns(cls: type[Persistent]) -> tuple[Field, ...]:
-    plain = [f for f in fields_of(cls) if f.kind not in ("link", "list", "json") and f.name not in _LEFT_OUT]
+    kinds = ("link", "list", "json")
+    plain = [f for f in fields_of(cls) if (f.kind not in kinds or f.name == "wcs") and f.name not in _LEFT_OUT]
     own = [f for f in plain if f.role in ("measured", "parameter") or f.owner not in cls.__mro__[1:]]
     rest = [f for f in plain if f not in own]
     return (*own, *(f for f in rest if f.name not in FileBacked.__annotations__ or f.name == "filename"))

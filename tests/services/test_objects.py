@@ -8,7 +8,11 @@ from flask.testing import FlaskClient
 from markupsafe import escape
 
 from awe.errors import StoreUnavailable
+from awe.model import Coadd
+from awe.services.declared import fields_of
 from awe.services.images import offered_planes
+from awe.services.node_values import NodeValue
+from awe.services.value_lines import value_lines
 from awe.store import Store
 
 
@@ -184,3 +188,21 @@ def test_a_data_server_that_does_not_answer_is_not_asked_for_each_page(tmp_path:
 
     assert [offered_planes(store, name) for name in ("a.fits", "b.fits", "a.fits")] == [[], [], []]
     assert store.asked == 1
+
+
+def test_the_coordinate_system_is_shown_card_by_card(client: FlaskClient, world: Any) -> None:
+    for page in ("", "/branch"):
+        said = client.get(f"/object/{world.ids['grid']}{page}").text
+        assert '<dt title="FITS cards of its coordinate system">wcs.CRVAL1</dt><dd>152.6 ' in said
+
+
+def test_what_is_flattened_is_shown_once() -> None:
+    fields = {f.name: f for f in fields_of(Coadd)}
+    cards = {"CRVAL1": 10.0, "CTYPE1": "RA---TAN"}
+    held = [NodeValue(fields["crval1"], 10.0), NodeValue(fields["wcs"], cards), NodeValue(fields["seeing"], 0.7, 0.1)]
+
+    assert [(line.label, line.value, line.error) for line in value_lines(held)] == [
+        ("wcs.CRVAL1", 10.0, None),
+        ("wcs.CTYPE1", "RA---TAN", None),
+        ("seeing", 0.7, 0.1),
+    ]
