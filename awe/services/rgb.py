@@ -20,7 +20,7 @@ from awe.services.images import Images, Plane, StoredImage
 from awe.services.journal import Journal
 from awe.services.pyramids import TILE, Pyramids, last_level, level_shape
 from awe.services.rgb_frames import Band
-from awe.services.rgb_levels import Levels, levels_of, skies_of
+from awe.services.rgb_levels import UNSEEN, Levels, levels_of, needs_skies, skies_of
 from awe.services.rgb_request import COLOURS, RgbRequest
 
 VERSION = 1
@@ -109,7 +109,7 @@ def scene_of(images: Images, bands: Bands, request: RgbRequest, whole: bool = Fa
     else:
         region = _shown_region(bands, image, request)
         binning = request.section.binning(region)
-    skies = skies_of(images.store, bands)
+    skies = skies_of(images.store, bands) if needs_skies(bands, request) else [UNSEEN] * 3
     red, green, blue = (_area(band, reference) for band in bands)
     return Scene(bands, request, region, binning, levels_of(bands, skies, request, (red, green, blue)))
 

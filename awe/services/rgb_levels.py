@@ -16,6 +16,8 @@ from awe.services.rgb_request import AUTO, RgbRequest
 from awe.store import Store
 
 STRIPS, STRIP_PIXELS = 8, 20_000
+ENOUGH, MANY_STRIPS = 1000, 64
+"""If fewer pixels have values, more strips are looked at."""
 STRETCH_SIGMAS, BLACK_SIGMAS = 15.0, 2.0
 """In units of the noise of the mean of the three bands."""
 BRIGHTEST = 99.7
@@ -31,6 +33,10 @@ class Sky:
     level: float
     noise: float
     bright: float
+
+
+UNSEEN = Sky(0.0, 1.0, 1.0)
+"""Stands for a sky on which no level depends."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +68,40 @@ def _sky_of(store: Store, band: Band) -> Sky:
         known = _skies.get(key)
     if known is not None:
         return known
-    rows = max(1, min(frame.ny // STRIPS or 1, STRIP_PIXELS // frame.nx))
-    starts = sorted({(frame.ny - rows) * i // max(1, STRIPS - 1) for i in range(STRIPS)})
-    read = [store.section(frame.filename, frame.hdu, 0, frame.nx, y, y + rows).ravel() for y in starts]
-    sky = _measured(np.concatenate(read).astype(np.float32), frame.label)
+    good = _looked_at(store, band, STRIPS)
+    if good.size < ENOUGH:
+        good = _looked_at(store, band, MANY_STRIPS)
+    sky = _measured(good, frame.label)
     with _lock:
         _skies[key] = sky
     return sky
 
 
-def _measured(values: np.ndarray, what: str) -> Sky:
-    # what the edges of coadds are filled with is no sky: NaN, or exactly 0
-    good = values[np.isfinite(values) & (values != 0)]
-    if good.size < 2:
-        good = values[np.isfinite(values)]
+def _looked_at(store: Store, band: Band, strips: int) -> np.ndarray:
+    """Return the pixels of some strips of rows; without what the edges of coadds are filled with: NaN, or exactly 0."""
+    frame = band.image
+    rows = max(1, min(frame.ny // strips, STRIP_PIXELS * STRIPS // strips // frame.nx))
+    starts = sorted({(frame.ny - rows) * i // (strips - 1) for i in range(strips)})
+    read = [store.section(frame.filename, frame.hdu, 0, frame.nx, y, y + rows).ravel() for y in starts]
+    values: np.ndarray = np.concatenate(read).astype(np.float32)
+    good: np.ndarray = values[np.isfinite(values) & (values != 0)]
+    return good
+
+
+def _measured(good: np.ndarray, what: str) -> Sky:
     if not good.size:
-        raise BadRequest(f"{what} has no pixels with values where it was looked at: give black and stretch by numbers")
+        raise BadRequest(
+            f"{what} has no pixels with values where it was looked at: give black and stretch (or white) by numbers"
+        )
     found = clipped_statistics(good)
-    noise = float(found.sigma) or float(np.std(good)) or max(1e-30, abs(float(found.median)) * 1e-6, 0.0)
+    noise = float(found.sigma) or float(np.std(good)) or max(1e-30, abs(float(found.median)) * 1e-6)
     return Sky(float(found.median), noise, float(np.percentile(good, BRIGHTEST)))
+
+
+def needs_skies(bands: tuple[Band, Band, Band], request: RgbRequest) -> bool:
+    """Return whether the levels depend on how bright and noisy the frames are, and not on what was asked for alone."""
+    by_noise = request.balance == "noise" or (request.balance == AUTO and any(b.zeropoint is None for b in bands))
+    return by_noise or AUTO in (request.black, request.stretch if request.mode == "lupton" else request.white)
 
 
 def levels_of(bands: tuple[Band, Band, Band], skies: list[Sky], request: RgbRequest, areas: Three) -> Levels:

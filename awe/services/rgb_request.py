@@ -1,6 +1,5 @@
 """What a request for a colour picture asks for, checked against limits that are stated."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -11,6 +10,10 @@ from awe.services.image_request import SECTION_PARAMETERS, SIZE_PARAMETERS, Want
 from awe.services.operations import Parameter
 
 LARGEST_Q = 1000.0
+LEVELS = 1e30
+"""Largest value that is shown as black or white, and largest stretch; the smallest stretch is its inverse."""
+FACTORS = 1e6
+"""Largest factor of a band; the smallest is its inverse."""
 
 AUTO = "auto"
 MODES = ("lupton", "linear", "sqrt", "log", "asinh")
@@ -19,11 +22,11 @@ GRIDS = ("red", "green", "blue", "common")
 COLOURS = ("red", "green", "blue")
 
 
-def _three(positive: bool) -> Callable[[str], str]:
+def _three(low: float, high: float) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        """Return three numbers in one form; raise ValueError for what is none."""
+        """Return three numbers in one form; raise ValueError for what is none, or beyond its limits."""
         values = [float(part) for part in text.split(",")]
-        if len(values) != 3 or not all(math.isfinite(v) and (v > 0 or not positive) for v in values):
+        if len(values) != 3 or not all(low <= v <= high for v in values):
             raise ValueError(text)
         return ",".join(f"{v:.7g}" for v in values)
 
@@ -36,7 +39,7 @@ def _or_auto(parse: Callable[[str], str]) -> Callable[[str], str]:
 
 def _positive(text: str) -> str:
     value = float(text)
-    if not (math.isfinite(value) and value > 0):
+    if not 1 / LEVELS <= value <= LEVELS:
         raise ValueError(text)
     return f"{value:.7g}"
 
@@ -50,15 +53,16 @@ LOOKS = (
     ),
     Parameter(
         "scale",
-        "factors of red, green and blue, beside those of the balance",
+        "factors of red, green and blue, beside those of the balance, each from 1e-6 to 1e6",
         default="1,1,1",
         example="1,1.2,0.8",
-        parse=_three(positive=True),
+        parse=_three(1 / FACTORS, FACTORS),
     ),
     Parameter("q", "how strongly bright intensities are compressed", "number", default=8.0, low=0, high=LARGEST_Q),
     Parameter(
         "stretch",
-        "intensity that is shown nearly linearly, in the unit of the red frame; auto: 15 times its noise",
+        "intensity that is shown nearly linearly, in the unit of the red frame, from 1e-30 to 1e30; auto: 15 times its "
+        "noise",
         default=AUTO,
         example="auto or 12.5",
         parse=_or_auto(_positive),
@@ -68,14 +72,14 @@ LOOKS = (
         "values shown as black, each in the unit of its frame; auto: 2 times the noise below the sky",
         default=AUTO,
         example="auto or 0,0,0",
-        parse=_or_auto(_three(positive=False)),
+        parse=_or_auto(_three(-LEVELS, LEVELS)),
     ),
     Parameter(
         "white",
-        "values shown as brightest in the plain modes, each in the unit of its frame",
+        "values shown as brightest in the plain modes, each in the unit of its frame, at most 1e30",
         default=AUTO,
         example="auto or 900,700,800",
-        parse=_or_auto(_three(positive=False)),
+        parse=_or_auto(_three(-LEVELS, LEVELS)),
     ),
     Parameter(
         "balance",

@@ -110,6 +110,8 @@ def tile(ids: str, level: int, column: int, row: int, form: str) -> Response:
 def of_target(form: str) -> Response:
     """Lead to the picture of a grid target."""
     read = OF_TARGET.read(request.args)
+    if not read["target"]:
+        raise BadRequest("target is missing: give the name or number of a grid target")
     numbers = frames_of_target(session(), read["target"], read["filters"])
     place = {name: value for name, value in request.args.items() if name not in ("target", "filters")}
     response = redirect(_address(numbers, form, place))
