@@ -62,6 +62,16 @@ def _coadds(method: str) -> list[Case]:
     return [_awe(work, "kernels:coadd_awe", method=method), swarp]
 
 
+def _cutouts(size: int) -> list[Case]:
+    work = f"PNG of {size} x {size} pixels of a large image"
+    return [
+        _awe(f"{work}, kept from before", "cutouts:cutout_awe", size=size, kind="kept"),
+        _awe(f"{work}, from the file in the cache", "cutouts:cutout_awe", size=size, kind="local"),
+        _awe(f"{work}, cut at the data server", "cutouts:cutout_awe", size=size, kind="server"),
+        _program(f"{work}, imcopy + stiff + ImageMagick", ("stiff",), "stiff", "cutouts:cutout_chain", size=size),
+    ]
+
+
 def many_inputs(counts: tuple[int, ...]) -> list[list[Case]]:
     """Return coadds of more and more inputs, to see whether memory grows."""
     return [[_awe(f"coadd of {n} files, clipped", "kernels:coadd_many", count=n, method="clipped")] for n in counts]
@@ -100,6 +110,11 @@ def on_system() -> list[list[Case]]:
             _awe(f"{picture}, cold", "services:picture_awe", warm=False),
             _awe(f"{picture}, warm", "services:picture_awe", warm=True),
             _peer(picture, "pillow", "services:picture_pillow"),
+        ],
+        *(_cutouts(size) for size in (200, 2000)),
+        [
+            _awe("1,000 cutouts of 64 x 64 of a source list, zip of PNG", "cutouts:series_awe", size=64),
+            _peer("1,000 cutouts of 64 x 64, PNG", "astropy", "cutouts:series_astropy", size=64),
         ],
         [
             _awe(f"{colours}, warm", "colours:rgb_awe"),

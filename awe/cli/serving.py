@@ -14,6 +14,7 @@ from awe.local import start_data_server
 from awe.services.app import create_app
 from awe.services.registry import chosen_services
 from awe.services.serve import serve as serve_with_waitress
+from awe.services.warming import load_kernels_aside
 
 
 @click.command()
@@ -48,6 +49,7 @@ def serve(place: Workplace, what: tuple[str, ...], port: int | None, host: str |
 def serve_pages(settings: Settings, services: tuple[str, ...] = ()) -> None:
     """Serve the pages of these services (by default all) until Ctrl-C, and print their address."""
     app = create_app(settings, services=services)
+    load_kernels_aside()
     try:
         serve_with_waitress(settings, app, lambda at: click.echo(f"\nthe pages are at {at}   (Ctrl-C ends)"))
     except KeyboardInterrupt:

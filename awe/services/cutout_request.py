@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Self
 
 from awe.errors import BadRequest
@@ -81,6 +82,11 @@ class Size:
         return sides if self.in_pixels else f"{sides}arcsec"
 
 
+@lru_cache(maxsize=256)
+def _extent(text: str) -> Size:
+    return Size.parse(text)
+
+
 def _parse_size(text: str) -> str:
     return str(Size.parse(text))
 
@@ -140,7 +146,7 @@ class CutoutRequest:
     @property
     def extent(self) -> Size:
         """Width and height."""
-        return Size.parse(self.size)
+        return _extent(self.size)
 
     def check_picture(self, nx: int, ny: int) -> None:
         """Raise BadRequest if the picture of a cutout of nx x ny pixels would be too large."""

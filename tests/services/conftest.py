@@ -1,8 +1,9 @@
 """The pages over a small database and a real data server, asked by a client without a network."""
 
 import runpy
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,17 @@ def cut_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     engine = open_engine(f"sqlite:///{folder}/awe.db")
     with start_data_server(folder / "files") as server:
         yield build_cutouts(engine, Store(server.address, folder / "cache"), folder)
+    engine.dispose()
+
+
+@pytest.fixture
+def cut_closed(cut_world: Any, tmp_path: Path) -> Iterator[FlaskClient]:
+    """A client of the pages over a copy of that world, where not everybody may see everything."""
+    path = tmp_path / "copy.db"
+    with closing(sqlite3.connect(cut_world.engine.url.database)) as source, closing(sqlite3.connect(path)) as copy:
+        source.backup(copy)
+    engine = open_engine(f"sqlite:///{path}")
+    yield create_app(Settings(home=tmp_path, open_reading=False), engine, cut_world.store).test_client()
     engine.dispose()
 
 

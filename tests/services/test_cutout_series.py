@@ -18,10 +18,14 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from sqlalchemy import event
+from sqlalchemy import event, update
+from sqlalchemy.orm import Session
 
 from awe.errors import BadRequest
+from awe.model.access import issue_token
+from awe.model.persistent import Persistent, Privileges
 from awe.services.cutout_archive import parse_chosen
+from awe.services.parts import parts
 from awe.services.position_lists import MOST, read_positions
 from awe.services.ranges import numbers, parse_ranges, ranges_text
 from awe.services.zip_stream import zip_stream
@@ -401,6 +405,67 @@ def test_without_a_list_or_a_frame_nothing_is_made(cut_client: FlaskClient) -> N
     assert (nothing.status_code, nowhere.status_code) == (400, 400)
     assert "no list was sent" in nothing.json["error"]
     assert "frame=" in nowhere.json["error"]
+
+
+# -- whose it is
+
+
+def token_of(client: FlaskClient, user: str, project: str = "default") -> dict[str, str]:
+    with Session(parts(client.application).writing) as session:
+        text = issue_token(session, user, project)[1]
+        session.commit()
+    return {"Authorization": f"Bearer {text}"}
+
+
+def keep_private(client: FlaskClient, *object_ids: int) -> None:
+    """Let only their creator see some objects."""
+    with Session(parts(client.application).writing) as session:
+        session.execute(
+            update(Persistent).where(Persistent.object_id.in_(object_ids)).values(privileges=Privileges.USER)
+        )
+        session.commit()
+
+
+def test_what_is_private_is_not_cut_for_others(cut_closed: FlaskClient, cut_world: Any) -> None:
+    slid, coadd, alid = (cut_world.ids[n] for n in ("slid", "coadd", "alid"))
+    keep_private(cut_closed, coadd, cut_world.regridded[1])
+    ann, rees = token_of(cut_closed, "ann"), token_of(cut_closed, "rees")
+    single, series = f"/cutouts/frame/{coadd}.png?x=100&y=100", f"/cutouts/sources/{slid}?sids=6"
+    members = f"/cutouts/associates/{alid}.json?aids=6"
+
+    assert [cut_closed.get(single, headers=h).status_code for h in (rees, ann, {})] == [200, 404, 404]
+    assert cut_closed.get(series, headers=rees).text.count("<img") == 1
+    assert "<img" not in cut_closed.get(series, headers=ann).text
+    seen = cut_closed.get(members, headers=ann).json["cutouts"]
+    assert [bool(c["picture"]) for c in seen] == [True, False, True]
+    with zipfile.ZipFile(io.BytesIO(cut_closed.get(series.replace("?", ".zip?"), headers=ann).data)) as found:
+        assert found.namelist() == ["manifest.csv", "manifest.json"]
+    assert cut_closed.get(series).status_code == 404  # without a token, not even the list
+    listed = [len(cut_closed.get("/cutouts/runs.json", headers=h).json) for h in (rees, ann, {})]
+    assert listed[0] > listed[1] >= listed[2] == 0
+
+
+def test_positions_that_somebody_sent_are_not_listed_for_others(cut_closed: FlaskClient, cut_world: Any) -> None:
+    ann, bob = token_of(cut_closed, "ann"), token_of(cut_closed, "bob")
+    form = {"list": (io.BytesIO(b"ra,dec\n150,2\n"), "x.csv"), "frame": str(cut_world.ids["coadd"])}
+    sent = cut_closed.post("/cutouts/positions", data=form, content_type="multipart/form-data", headers=JSON | ann)
+    assert cut_closed.get(sent.json["address"], headers=ann).status_code == 200
+    runs = {who: cut_closed.get("/cutouts/runs.json", headers=h).json for who, h in (("ann", ann), ("bob", bob))}
+
+    assert [r["address"] for r in runs["ann"] if "positions" in r["address"]] == [sent.json["address"]]
+    assert not any("positions" in r["address"] for r in runs["bob"])
+    number = runs["ann"][0]["run"]
+    assert cut_closed.get(f"/cutouts/directory/{number}", headers=ann).status_code == 200
+    assert cut_closed.get(f"/cutouts/directory/{number}", headers=bob).status_code == 404
+
+
+def test_no_other_site_can_send_a_list(cut_client: FlaskClient) -> None:
+    form = {"list": (io.BytesIO(b"ra,dec\n150,2\n"), "x.csv"), "cls": "Coadd"}
+    answer = cut_client.post(
+        "/cutouts/positions", data=form, content_type="multipart/form-data", headers={"Origin": "http://elsewhere"}
+    )
+
+    assert answer.status_code == 403
 
 
 # -- parsers

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from awe.errors import BadRequest
+from awe.kernels.stretch import _look_up
 from awe.services.cutout_request import LARGEST_SIDE, CutoutRequest, Size
 from awe.services.cutout_spot import PLACE
 from awe.services.operations import Parameter
+from awe.services.warming import load_kernels_aside
 
 CUTS = "cuts=0,255"
 """With these, levels of pictures are values of pixels."""
@@ -318,3 +320,9 @@ def test_equal_requests_have_equal_addresses() -> None:
 
     assert CutoutRequest().query() == {}
     assert usual["size"] == read["size"]
+
+
+def test_kernels_of_pictures_are_loaded_before_the_first_request() -> None:
+    load_kernels_aside().join(60)
+
+    assert _look_up.signatures

@@ -14,12 +14,16 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
-from sqlalchemy import event
+from sqlalchemy import event, update
+from sqlalchemy.orm import Session
 
 from awe.errors import BadRequest
+from awe.model.access import issue_token
+from awe.model.persistent import Persistent, Privileges
 from awe.services.depcut_matrix import main_classes, offered_classes, usual_classes
 from awe.services.depcut_runs import DepcutRun
 from awe.services.light_curve import COLUMNS, Axis, Point, light_curve
+from awe.services.parts import parts
 
 JSON = {"Accept": "application/json"}
 LEVEL = 500.0
@@ -379,6 +383,25 @@ def test_any_text_is_read_or_refused_with_the_name_of_the_parameter(text: str, n
     except BadRequest as error:
         said = str(error)
     assert name in said
+
+
+def test_what_is_private_is_in_no_matrix_film_or_bundle_of_others(cut_closed: FlaskClient, cut_world: Any) -> None:
+    hidden = cut_world.reduced[1]
+    with Session(parts(cut_closed.application).writing) as session:
+        session.execute(update(Persistent).where(Persistent.object_id == hidden).values(privileges=Privileges.USER))
+        tokens = {user: issue_token(session, user, "default")[1] for user in ("ann", "rees")}
+        session.commit()
+    address = f"/depcuts/sources/{cut_world.ids['slid']}"
+    seen = {}
+    for user, text in tokens.items():
+        headers = JSON | {"Authorization": f"Bearer {text}"}
+        cells = cut_closed.get(f"{address}.json?sids=12", headers=headers).json["sources"][0]["cells"]
+        content = cut_closed.get(f"{address}.fits?sids=12", headers=headers).data
+        with fits.open(io.BytesIO(content)) as hdus:
+            seen[user] = {c["object_id"] for c in cells}, {h.header["FRAMEID"] for h in hdus[1:]}
+
+    assert all(hidden in found for found in seen["rees"])
+    assert not any(hidden in found for found in seen["ann"])
 
 
 # -- light curves

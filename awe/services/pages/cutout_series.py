@@ -1,13 +1,14 @@
 """Series of cutouts: pages of thumbnails, what was made as a directory, archives, positions that people send."""
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, redirect, request
 from sqlalchemy import select
 
 from awe.errors import BadRequest, NotFound
+from awe.model.access import is_restricted
 from awe.model.persistent import utc_now
 from awe.model.rendering import Rendering
 from awe.services.addresses import changed
@@ -175,7 +176,7 @@ def of_list(kind: str) -> Response:
 def runs() -> Response:
     """Show what was made before."""
     number = PAGE.read(request.args.get("page"))
-    found = seen_by(session(), earlier(session(), "cutouts", number, RUNS))
+    found = _seen(earlier(session(), "cutouts", number, RUNS))
 
     def as_json() -> list[dict[str, Any]]:
         return [
@@ -241,10 +242,19 @@ def _asked(kind: str, which: str) -> tuple[Run, int, int]:
 
 def _run(number: int) -> tuple[Run, Rendering]:
     query = select(Rendering).where(Rendering.rendering_id == number, Rendering.service == "cutouts")
-    found = seen_by(session(), [r for r in [session().scalar(query)] if r])
+    found = _seen([r for r in [session().scalar(query)] if r])
     if not found:
         raise NotFound(f"no run {number} of cutouts; /cutouts/runs lists those there are")
     return Run.of_address(found[0].address), found[0]
+
+
+def _seen(found: Sequence[Rendering]) -> list[Rendering]:
+    """Return the runs that the visitor may see: positions that somebody sent are theirs."""
+    allowed = seen_by(session(), found)
+    if not is_restricted(session()):
+        return allowed
+    user = visitor().user
+    return [r for r in allowed if not r.address.startswith("/cutouts/positions/") or (user and r.creator == user)]
 
 
 def _recorded(page: Page) -> int | None:
