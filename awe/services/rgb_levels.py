@@ -22,6 +22,8 @@ STRETCH_SIGMAS, BLACK_SIGMAS = 15.0, 2.0
 """In units of the noise of the mean of the three bands."""
 BRIGHTEST = 99.7
 """Percentile of the pixels that plain modes show as white."""
+FAINTEST_WHITE = 30.0
+"""Least distance of white from black, in units of the noise: where there is hardly a source, noise stays dark."""
 
 Three = tuple[float, float, float]
 
@@ -130,7 +132,7 @@ def _white(black: list[float], scale: list[float], skies: list[Sky], request: Rg
         white = [w * a for w, a in zip(request.three("white"), areas, strict=True)]
     else:
         above = zip(skies, black, scale, areas, strict=True)
-        reach = max(max(s.bright - b, 10 * s.noise) * c * a for s, b, c, a in above)
+        reach = max(max(s.bright - b, FAINTEST_WHITE * s.noise) * c * a for s, b, c, a in above)
         white = [b * a + reach / c for b, c, a in zip(black, scale, areas, strict=True)]
     if not all(b * a < w for b, a, w in zip(black, areas, white, strict=True)):
         raise BadRequest("white must be above black in each band: give both, or neither")

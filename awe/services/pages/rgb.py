@@ -268,6 +268,7 @@ def _gallery(page: int, size: int) -> list[dict[str, Any]]:
             "page": url_for("rgb.page", **_page_query(one.address)),
             "who": one.creator,
             "created": one.created.isoformat(timespec="seconds"),
+            "looks": ", ".join(f"{name} {value}" for name, value in _looks_in(one.address).items()),
             "objects": one.objects,
         }
         for one in made
@@ -277,9 +278,12 @@ def _gallery(page: int, size: int) -> list[dict[str, Any]]:
 
 def _page_query(address: str) -> dict[str, Any]:
     """Return the parameters of the page that shows a picture."""
-    path, _, query = address.partition("?")
-    ids = path.removeprefix("/rgb/").rpartition(".")[0].split(",")
-    return dict(zip(COLOURS, ids, strict=True)) | dict(parse_qsl(query))
+    ids = address.partition("?")[0].removeprefix("/rgb/").rpartition(".")[0].split(",")
+    return dict(zip(COLOURS, ids, strict=True)) | _looks_in(address)
+
+
+def _looks_in(address: str) -> dict[str, str]:
+    return dict(parse_qsl(address.partition("?")[2]))
 
 
 def _targets() -> list[str]:
