@@ -524,11 +524,12 @@ def test_the_moves_of_the_picture_lead_to_where_they_say(site: Site) -> None:
 
 def test_the_colours_of_three_frames_are_a_layer_on_the_pixels_of_one(site: Site) -> None:
     frame, second = site.frame, site.second
-    page = html.unescape(site.client.get(f"/imageview/{frame}?rgb={second},{frame},{second}").text)
+    address = f"/imageview/{frame}?rgb={second},{frame},{second}&rgb_look=mode%3Dasinh%26q%3D5"
+    page = html.unescape(site.client.get(address).text)
 
     assert "<option selected>rgb</option>" in page
     assert f'"rgb_tiles":"/rgb/{second},{frame},{second}/tiles"' in page.replace(": ", ":")
-    assert '"rgb_grid":"green"' in page.replace(": ", ":")
+    assert '"rgb_query":"mode=asinh&q=5&grid=green"' in page.replace(": ", ":").replace("\\u0026", "&")
     tile = site.client.get(f"/rgb/{second},{frame},{second}/tiles/{last_level(site_image(site))}/0_0.jpg?grid=green")
     assert Image.open(io.BytesIO(tile.data)).size == tuple(reversed(level_shape(site_image(site), 3)))
 
@@ -539,7 +540,8 @@ def test_the_colours_of_three_frames_are_a_layer_on_the_pixels_of_one(site: Site
         ("rgb=1,2", "three frames, such as 12,13,14"),
         ("rgb=<script>", "three frames"),
         ("rgb=901,902,903", "does not have the frame"),
-        ("plane=rgb", "needs three frames"),
+        ("rgb_look=q%3D5", "need three frames"),
+        ("plane=rgb", "need three frames"),
         ("plane=depth", "plane must be"),
         ("with=99999", "no object 99999"),
         ("zoom=1e9", "zoom must be"),

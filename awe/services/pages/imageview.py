@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request
 
@@ -21,7 +22,7 @@ from awe.services.operations import Operation, Parameter, describe
 from awe.services.pages.imageview_pixels import find_image, images
 from awe.services.pages.imageview_tiles import WHICH, ancestry_of, facts_of, places_of, request_of
 from awe.services.rgb_frames import parse_ids
-from awe.services.rgb_request import COLOURS
+from awe.services.rgb_request import COLOURS, LOOKS, RgbRequest
 from awe.services.sessions import session
 
 imageview = Blueprint("imageview", __name__)
@@ -29,6 +30,7 @@ imageview = Blueprint("imageview", __name__)
 MOST_FRAMES = 60
 SHOWN_PLACES = 300
 _LAYER = replace(PLANE, doc=f"{PLANE.doc}, or with rgb the colours of three frames", choices=(*PLANE.choices, "rgb"))
+_RGB_LOOK = Operation("How a colour picture is made", LOOKS)
 _XY = tuple(p for p in SECTION_PARAMETERS if p.name in ("x", "y"))
 _POSITION = tuple(p for p in SECTION_PARAMETERS if p.name in ("x", "y", "ra", "dec"))
 _EXAMPLES = (
@@ -86,6 +88,9 @@ def _exactly(words: str) -> StoredImage | None:
             Parameter(
                 "rgb", "numbers of three frames, this one among them, shown in colour as a layer: red,green,blue"
             ),
+            Parameter(
+                "rgb_look", "how they are coloured: parameters of /rgb, percent-encoded", example="mode%3Dasinh%26q%3D5"
+            ),
             Parameter("click.x", "where the picture was clicked that stands for the viewer without scripts", "integer"),
             Parameter("click.y", "the same, pixels of the screen from the top", "integer"),
         ),
@@ -117,7 +122,8 @@ def show(which: str) -> Response:
         facts=facts,
         pair=pair,
         given=given,
-        state={name: given[name] for name in ("x", "y", "zoom", "sources", "footprints", "mode", "rgb")} | look,
+        state={name: given[name] for name in ("x", "y", "zoom", "sources", "footprints", "mode", "rgb", "rgb_look")}
+        | look,
         place=place,
         cuts_text=look["cuts"],
         choices={"stretch": list(Stretch), "cmap": list(ColourMap)},
@@ -142,8 +148,8 @@ def _look(given: dict[str, Any]) -> dict[str, Any]:
 def _colours(image: StoredImage, given: dict[str, Any]) -> dict[str, str]:
     """Return the addresses of the layer in colour; none if there is none."""
     if not given["rgb"]:
-        if given["plane"] == "rgb":
-            raise BadRequest("plane=rgb needs three frames: give their numbers as rgb=red,green,blue")
+        if given["plane"] == "rgb" or given["rgb_look"]:
+            raise BadRequest("colours need three frames: give their numbers as rgb=red,green,blue")
         return {}
     numbers = parse_ids(given["rgb"])
     if image.object_id not in numbers:
@@ -153,7 +159,9 @@ def _colours(image: StoredImage, given: dict[str, Any]) -> dict[str, str]:
     of_rgb = at("rgb", f"/rgb/{','.join(map(str, numbers))}")
     if not of_rgb:
         raise BadRequest("no service makes colour pictures here: start one with `awe serve rgb`")
-    return {"rgb_tiles": f"{of_rgb}/tiles", "rgb_grid": COLOURS[numbers.index(image.object_id)], "rgb_picture": of_rgb}
+    looks = RgbRequest.of(_RGB_LOOK.read(dict(parse_qsl(given["rgb_look"] or "")))).looks()
+    query = urlencode(looks | {"grid": COLOURS[numbers.index(image.object_id)]})
+    return {"rgb_tiles": f"{of_rgb}/tiles", "rgb_query": query, "rgb_picture": of_rgb}
 
 
 def _still(image: StoredImage, given: dict[str, Any]) -> Still:
@@ -165,7 +173,7 @@ def _still_picture(
 ) -> str:
     """Return the address of the picture that stands for the viewer where scripts do not run."""
     if look["plane"] == "rgb":
-        return changed(f"{colours['rgb_picture']}.png", {}, grid=colours["rgb_grid"], **still.section)
+        return changed(f"{colours['rgb_picture']}.png", dict(parse_qsl(colours["rgb_query"])), **still.section)
     return changed(
         f"/imageview/{image.object_id}.png", {}, **still.section, **look | {"invert": look["invert"] or None}
     )

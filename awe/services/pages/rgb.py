@@ -246,7 +246,7 @@ def _shown(scene: Scene, wanted: RgbRequest) -> dict[str, Any]:
         "described": scene.described(),
         "preview": _address(numbers, "jpg", looks | fit),
         "files": {form: _address(numbers, form, looks) for form in MEDIA_TYPES},
-        "viewer": links.viewer(scene.reference.object_id, rgb=",".join(map(str, numbers))),
+        "viewer": links.viewer(image.object_id, rgb=",".join(map(str, numbers)), rgb_look=urlencode(looks) or None),
         "prompt": f"awe.rgb({', '.join(map(str, numbers))}{''.join(f', {k}={v!r}' for k, v in looks.items())})",
     }
 

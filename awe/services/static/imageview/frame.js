@@ -42,7 +42,7 @@ export class Frame {
   }
 
   source(look) {
-    const { object_id, nx, ny, tile, last_level, rgb_tiles, rgb_grid } = this.facts;
+    const { object_id, nx, ny, tile, last_level, rgb_tiles, rgb_query } = this.facts;
     const colours = look.plane === "rgb" && rgb_tiles;
     const plane = this.facts.planes.includes(look.plane) ? look.plane : "image";
     const settings = [plane, look.stretch, look.cuts, look.cmap, look.invert].map(encodeURIComponent).join("~");
@@ -55,7 +55,7 @@ export class Frame {
       getTileUrl: (level, x, y) => {
         const place = `${last_level - level}/${x}_${y}`;
         return colours
-          ? `${rgb_tiles}/${place}.jpg?grid=${rgb_grid}`
+          ? `${rgb_tiles}/${place}.jpg?${rgb_query}`
           : `/imageview/${object_id}/tiles/${settings}/${place}.png`;
       },
     };

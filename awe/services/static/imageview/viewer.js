@@ -80,7 +80,7 @@ function remember() {
   if (overlays[0].slid) state.sources = overlays[0].slid;
   if (overlays[0].footprints) state.footprints = 1;
   if (second) Object.assign(state, { with: second.object_id, mode: pair.mode === "blink" ? "blink" : null });
-  if (given.rgb) state.rgb = given.rgb;
+  if (given.rgb) Object.assign(state, { rgb: given.rgb, rgb_look: given.rgb_look });
   history.replaceState(null, "", `${location.pathname}?${query(state)}`);
   follow();
 }
