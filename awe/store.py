@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode, urlsplit
 
 import numpy as np
 import requests
 from astropy.io.fits import Header
-from urllib3.exceptions import HTTPError
 
 from awe.errors import AweError, BadFile, BadRequest, NotAllowed, NotFound, StoreUnavailable
 from awe.file_cache import FileCache
@@ -184,16 +184,28 @@ class Store:
         raise AssertionError("the last attempt raises")
 
     def _content(self, filename: str, query: Mapping[str, str]) -> bytes:
-        """Return the bytes of an answer, in one piece: to gather them in small ones takes longer than to send them."""
+        """Return the bytes of an answer, in one piece: to gather them in small ones takes longer than to send them.
+
+        What is asked most often goes by the plain client of the standard library, which takes a quarter of the time.
+        """
+        path = f"{urlsplit(self.address).path}/{quote(filename, safe='')}?{urlencode(query)}"
         for attempt in range(ATTEMPTS):
-            response = self._request("GET", filename, query, stream=True)
+            connection, is_new = _connection(self.address)
             try:
-                with response:
-                    content: bytes = response.raw.read(decode_content=False)
-                    return content
-            except HTTPError as error:
-                _pause(attempt, self._unavailable(f"{filename} was cut off", error), error)
-        raise AssertionError("the last attempt raises")
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                content = answer.read()
+            except (HTTPException, OSError) as error:
+                connection.close()
+                if is_new:
+                    _pause(attempt, self._unavailable(f"{filename} was cut off", error), error)
+                continue  # at once, where the server had closed a connection that was kept
+            if answer.status == 200:
+                return content
+            if answer.status != 503:
+                self._request("GET", filename, query)  # raises what the answer means
+            _pause(attempt, self._unavailable("busy"), None)
+        raise StoreUnavailable(f"data server {self.address} can't be used: it closes every connection")
 
     def _request(
         self,
@@ -252,6 +264,33 @@ def _session() -> requests.Session:
         _local.session.trust_env = False  # a proxy of the user is not meant for the data server
     session: requests.Session = _local.session
     return session
+
+
+class _Connections(dict[str, HTTPConnection]):
+    """Connections of a thread by address, closed when the thread ends."""
+
+    def __del__(self) -> None:
+        for connection in self.values():
+            connection.close()
+
+
+def _connection(address: str) -> tuple[HTTPConnection, bool]:
+    """Return this thread's connection to a server, open, and whether it is new."""
+    if getattr(_local, "plain_process", None) != os.getpid():
+        _local.plain_process, _local.plain = os.getpid(), _Connections()
+    known: _Connections = _local.plain
+    connection = known.get(address)
+    if connection is not None and connection.sock is not None:
+        return connection, False
+    parts = urlsplit(address)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = known[address] = kind(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS)
+    try:
+        connection.connect()
+        connection.sock.settimeout(READ_SECONDS)
+    except OSError:
+        pass  # the request will try again, and tell why
+    return connection, True
 
 
 def _pause(attempt: int, last: StoreUnavailable, cause: Exception | None) -> None:

@@ -73,7 +73,15 @@ def _entered(place: Path, stored: Any) -> dict[str, Any]:
         telescope = model.Telescope(name="T", longitude=0.0, latitude=0.0, altitude=0.0, **known)
         camera = model.Instrument(name="C", telescope=telescope, definition="0" * 64, **known)
         grid = model.GridTarget(
-            name="G", object="large", ra=150.0, dec=2.0, pixel_scale=0.2, naxis1=SIDE, naxis2=SIDE, wcs=wcs.cards, **known
+            name="G",
+            object="large",
+            ra=150.0,
+            dec=2.0,
+            pixel_scale=0.2,
+            naxis1=SIDE,
+            naxis2=SIDE,
+            wcs=wcs.cards,
+            **known,
         )
         size = {"naxis1": SIDE, "naxis2": SIDE}
         moment = {"date_obs": datetime(2026, 1, 1), "mjd_obs": 61041.0, "night": date(2026, 1, 1)}
@@ -104,7 +112,8 @@ def cutout_awe(folder: Path, side: int, form: str, service: str = "imageview") -
     def call() -> int:
         x, y = _place(next(step), side)
         answer = client.get(f"{path}.{form}?x={x}&y={y}&width={side}&height={side}")
-        assert answer.status_code == 200 and server.process is not None, answer.text
+        assert answer.status_code == 200, answer.text
+        assert server.process is not None
         return len(answer.data)
 
     return Work(call, side * side / 1e6, "Mpix")
@@ -149,7 +158,8 @@ def view_awe(folder: Path, kept: bool) -> Work:
     def call() -> int:
         if not kept:
             _forget(client)
-        assert client.get(f"/imageview/{number}").status_code == 200 and server.process is not None
+        assert client.get(f"/imageview/{number}").status_code == 200
+        assert server.process is not None
         total, look = 0, f"image~linear~{50 - next(low) / 7},200~gray~0"
         for level in levels:
             across = -(-SIDE // (TILE << level))

@@ -127,7 +127,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         headers = {"Content-Type": "application/fits", "ETag": tag, "Content-Length": str(section.size)}
         self._head(200, headers)
-        if self.command != "HEAD":
+        if self.command == "HEAD":
+            return
+        if section.size <= CHUNK:  # in one piece: each further one may wake the client for nothing
+            self._send([b"".join((section.head, *section.body()))])
+        else:
             self._send([section.head])
             self._send(section.body())
 

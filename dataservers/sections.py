@@ -7,7 +7,7 @@ import gzip
 import mmap
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
@@ -20,6 +20,8 @@ from astropy.io.fits import Card, Header, VerifyError
 from dataservers.refusal import Refused
 
 BLOCK = 2880
+MAPPED = 64
+"""Files that are kept mapped: each takes a file descriptor, and no memory but that of the system's cache."""
 BAND = 4 << 20  # bytes of pixels that are held in memory at once
 _END = b"END" + b" " * 77
 _PRINTABLE = bytes(c if 32 <= c < 127 else ord("?") for c in range(256))
@@ -43,6 +45,8 @@ class Image:
     shape: tuple[int, ...]
     compressed: bool = False
     gzipped: bool = False
+    version: tuple[int, int] = (0, 0)
+    """Size and date of the file: a changed one is mapped anew."""
 
     @cached_property
     def lasting(self) -> str:
@@ -60,7 +64,8 @@ class Image:
         if self.compressed:
             with fits.open(self.path, memmap=True, do_not_scale_image_data=True) as hdus:
                 return np.asarray(hdus[self.index].section[y0:y1, x0:x1]).astype(dtype, copy=False)
-        stored = np.frombuffer(_contents(self.path), dtype, prod(self.shape), self.data_start)
+        contents = _contents(self.path) if self.gzipped else _mapped(self.path, self.version)
+        stored = np.frombuffer(contents, dtype, prod(self.shape), self.data_start)
         return stored.reshape(self.shape)[y0:y1, x0:x1]
 
 
@@ -90,7 +95,7 @@ class Section:
         """Bytes of the FITS file."""
         return len(self.head) + _padded(prod(self.shape) * abs(self.bitpix) // 8)
 
-    @property
+    @cached_property
     def head(self) -> bytes:
         """The header, with its WCS moved to the section."""
         ny, nx = self.shape
@@ -201,7 +206,7 @@ def _images(path: Path, size: int, mtime_ns: int) -> tuple[Image, ...]:
     if contents[:9] != b"SIMPLE  =":
         raise Refused(422, f"{path.name} is not a FITS file")
     try:
-        return tuple(_scanned(path, contents))
+        return tuple(replace(image, version=(size, mtime_ns)) for image in _scanned(path, contents))
     except (KeyError, TypeError, ValueError, VerifyError) as error:
         raise Refused(422, f"{path.name} has a damaged header: {error}") from error
 
@@ -249,6 +254,12 @@ def _data_bytes(header: Header) -> int:
         axes = axes[1:]
     elements = int(header.get("PCOUNT", 0)) + (prod(axes) if axes else 0)
     return abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * elements
+
+
+@lru_cache(maxsize=MAPPED)
+def _mapped(path: Path, _version: tuple[int, int]) -> Any:
+    """Return the contents of a file; it stays mapped, since to map its pages takes longer than to read a section."""
+    return _contents(path)
 
 
 def _contents(path: Path) -> Any:

@@ -22,13 +22,16 @@ image_pixels = Blueprint("image_pixels", __name__)
 VERSION = 1
 """Goes up when the same address gives other bytes than before."""
 FOREVER = "private, max-age=31536000, immutable"
+QUICK = 500_000
+"""Pixels up to which a section is made again as fast as it is found on disk: such are kept in memory only."""
 SHORTLY = "private, max-age=60"
 """For what lies around a position of the sky on an exposure, whose astrometry may be solved again."""
 
 
 def images() -> Images:
     """Return the images of this application."""
-    found: Images = current_app.extensions.setdefault("awe.images", Images(parts(current_app).store))
+    known = current_app.extensions
+    found: Images = known.get("awe.images") or known.setdefault("awe.images", Images(parts(current_app).store))
     return found
 
 
@@ -82,7 +85,7 @@ def picture(which: str, form: str) -> Response:
                 return fits_section(pixels, images().header(image, wanted.plane), region, factor)
             return draw(pixels, wanted.look, form)
 
-    response = kept(name, MEDIA_TYPES[form], make)
+    response = kept(name, MEDIA_TYPES[form], make, on_disk=region.width * region.height > QUICK)
     if wanted.is_by_sky and not image.is_gridded:
         response.headers["Cache-Control"] = SHORTLY
     response.headers["X-Binning"] = str(factor)

@@ -32,7 +32,10 @@ _TILE_FORMS = ("png", "jpg")
 
 def pyramids() -> Pyramids:
     """Return the overviews of this application."""
-    found: Pyramids = current_app.extensions.setdefault("awe.pyramids", Pyramids(images(), parts(current_app).workshop))
+    known = current_app.extensions
+    found: Pyramids = known.get("awe.pyramids") or known.setdefault(
+        "awe.pyramids", Pyramids(images(), parts(current_app).workshop)
+    )
     return found
 
 
