@@ -13,6 +13,7 @@ from benchmarks.measuring import ROOT, Case, Measured, measure
 SIDE, QUICK_SIDE = 2048, 1024
 COUNTS, QUICK_COUNTS = (5, 10, 20, 40), (5, 20)
 RAWS, QUICK_RAWS = (100, 1000, 10000), (100, 1000)
+LARGE, QUICK_LARGE = 16_000, 4000
 NIGHTS, QUICK_NIGHTS = ("tiny", "small", "demo"), ("tiny", "small")
 
 
@@ -44,6 +45,13 @@ def run(folder: Path, given: argparse.Namespace) -> None:
     pixels = _measured(cases.on_pixels(), scene, 3, rounds)
     many = _measured(cases.many_inputs(QUICK_COUNTS if given.quick else COUNTS), scene, 1, 1)
     system = _measured(cases.on_system(), folder / list(nights)[-1], 3, rounds)
+    _say("writing a large image")
+    (done,) = measure(
+        [Case("prepare", "awe", "pictures:prepare", {"side": QUICK_LARGE if given.quick else LARGE})], folder, 1, 1
+    )
+    if done.failure:
+        sys.exit(f"the large image can't be written: {done.failure}")
+    system += _measured(cases.on_large_image(), folder, 5, rounds)
     plans = _measured(cases.planning(QUICK_RAWS if given.quick else RAWS), folder, 1, 1)
     show(pixels, many, plans, system, nights)
     if given.json:

@@ -86,6 +86,33 @@ def planning(counts: tuple[int, ...]) -> list[list[Case]]:
     ]
 
 
+def on_large_image() -> list[list[Case]]:
+    """Return pictures of a large image, beside the programs by which the image server of 2008 made them."""
+    cutouts = [(side, form) for side in (200, 2000) for form in ("png", "jpg")]
+    whole = "whole image on a screen"
+    return [
+        *(
+            [
+                _awe(f"cutout of {side} x {side} to {form.upper()}", "pictures:cutout_awe", side=side, form=form),
+                _chain(f"cutout of {side} x {side} to {form.upper()}", "pictures:cutout_chain", side=side, form=form),
+            ]
+            for side, form in cutouts
+        ),
+        [
+            _awe(f"{whole}: first view in the viewer", "pictures:view_awe", kept=True),
+            _awe(f"{whole}: the same, first view ever", "pictures:view_awe", kept=False),
+            _chain(f"{whole}: 8 times smaller, JPEG", "pictures:view_chain"),
+            _peer(f"{whole}: 8 times smaller, JPEG", "pillow", "pictures:whole_pillow"),
+        ],
+    ]
+
+
+def _chain(work: str, function: str, **options: object) -> Case:
+    absent = [name for name, names in peers.CHAIN.items() if peers.program(*names) is None]
+    reason = f"{', '.join(absent)} not on the PATH (Debian: libcfitsio-bin stiff imagemagick)" if absent else ""
+    return Case(work, "imcopy, stiff, convert" if "cutout" in work else "stiff, convert", function, options, reason)
+
+
 def on_system() -> list[list[Case]]:
     """Return the groups that need a processed night: database, files, pages."""
     rows = [

@@ -10,6 +10,8 @@ from benchmarks.child import Work
 
 THREADS = 2
 PROGRAMS = {"source-extractor": "SExtractor"}
+CHAIN = {"imcopy": ("imcopy",), "stiff": ("stiff",), "convert": ("convert-im6.q16", "convert")}
+"""Programs of the image server of 2008, and their names."""
 
 
 def program(*names: str) -> str | None:

@@ -9,7 +9,13 @@ import pytest
 from benchmarks import cases, report
 from benchmarks.measuring import Case, Measured, measure
 
-GROUPS = [*cases.on_pixels(), *cases.many_inputs((5,)), *cases.planning((100,)), *cases.on_system()]
+GROUPS = [
+    *cases.on_pixels(),
+    *cases.many_inputs((5,)),
+    *cases.planning((100,)),
+    *cases.on_system(),
+    *cases.on_large_image(),
+]
 
 
 @pytest.mark.parametrize("case", [c for group in GROUPS for c in group], ids=lambda c: f"{c.work}-{c.program}")
