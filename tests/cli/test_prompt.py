@@ -36,6 +36,9 @@ def test_all_classes_and_functions_are_in_reach() -> None:
         "info",
         "judge",
         "get",
+        "image",
+        "rgb",
+        "cutouts",
     } <= names.keys()
     assert set(package.__all__) <= set(dir(package))
 
