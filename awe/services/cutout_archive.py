@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -23,24 +25,28 @@ CHUNK = 1000
 """Members of a run that are read from the database at once."""
 FIELDS = ("file", "object_id", "class", "slid", "sid", "alid", "aid", "name", "ra", "dec", "x", "y", "reason")
 
-Chosen = tuple[int, str]
-"""Place of a member in its run, from 0, and the form of its file."""
+Chosen = tuple[int, int, str]
+"""Row of the run (source, associate, position) to count from, place of a cutout from there on, form of its file."""
+Picked = tuple[int, str]
+_CHOSEN = re.compile(r"(?:(?P<row>[0-9]{1,6})-)?(?P<place>[0-9]{1,4})\.(?P<form>\w+)", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Line:
     """One file of a directory."""
 
-    index: int
-    form: str
+    key: str
+    """What stands for it in an address, such as 17.png; a row may have several cutouts, or none."""
     name: str
     member: Member
+    form: str
 
 
 def directory(page: Page, first: int, forms: Iterable[str]) -> list[Line]:
-    """Return the files that a part of a run gives; `first`: place of its first member in the run."""
-    shown = [(i, m) for i, m in enumerate(page.members, first) if page.is_inside(m)]
-    return [Line(i, form, page.name(m, form), m) for i, m in shown for form in forms]
+    """Return the files that a part of a run gives; `first`: the row of the run that it begins with."""
+    before = f"{first}-" if first else ""
+    shown = [(i, m) for i, m in enumerate(page.members) if page.is_inside(m)]
+    return [Line(f"{before}{i}.{form}", page.name(m, form), m, form) for i, m in shown for form in forms]
 
 
 def manifest_rows(page: Page, forms: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -82,26 +88,17 @@ def archive_files(
     """
     rows: list[dict[str, Any]] = []
     journal = Journal()
-    of_chunk: dict[int, list[Chosen]] = {}
-    for index, form in chosen:
-        of_chunk.setdefault(index // CHUNK, []).append((index, form))
-    start, total = 0, 1
-    while start < total:
-        if not chosen or start // CHUNK in of_chunk:
-            with journal.step("database", f"rows and frames of members from {start}"):
-                page = load(session, store, run, CHUNK, start)
-            session.rollback()  # hold no transaction while pixels are computed
-            total = page.total
-            all_of_it = [(start + i, f) for i in range(len(page.members)) for f in forms]  # associates have several
-            wanted = of_chunk.get(start // CHUNK, all_of_it)
-            words = f"sections of {len(page.members)} members read and encoded, where={run.request.where}"
-            yield from journal.coming("cut", words, _files(store, page, start, wanted))
-            rows += _manifest_of(page, start, wanted, bool(chosen))
-        elif start // CHUNK > max(of_chunk):
+    for start, picked in _parts(chosen):
+        limit = max(CHUNK, *(i + 1 for i, _ in picked), 1)
+        with journal.step("database", f"rows and frames from row {start}"):
+            page = load(session, store, run, limit, start)
+        session.rollback()  # hold no transaction while pixels are computed
+        wanted = picked or [(i, form) for i in range(len(page.members)) for form in forms]
+        words = f"sections of {len(page.members)} members read and encoded, where={run.request.where}"
+        yield from journal.coming("cut", words, _files(store, page, wanted))
+        rows += _manifest_of(page, wanted, bool(chosen))
+        if not chosen and start + CHUNK >= page.total:
             break
-        else:
-            total = start + CHUNK + 1
-        start += CHUNK
     yield "manifest.csv", manifest_csv(rows, run).encode()
     content = {"address": run.address, "parameters": run.request.query(), "files": rows, "steps": journal.as_json()}
     yield "manifest.json", json.dumps(content, indent=1).encode()
@@ -115,23 +112,36 @@ def check_size(total: int) -> None:
         )
 
 
+def _parts(chosen: Sequence[Chosen]) -> Iterator[tuple[int, list[Picked]]]:
+    """Yield first row and chosen cutouts of each part of a run; without end, and with none, if none is chosen."""
+    if not chosen:
+        yield from ((start, []) for start in count(0, CHUNK))
+    found: dict[int, list[Picked]] = {}
+    for start, i, form in chosen:
+        found.setdefault(start, []).append((i, form))
+    yield from sorted(found.items())
+
+
 def parse_chosen(texts: Iterable[str]) -> list[Chosen]:
-    """Return the files that the boxes of a directory name, such as `17.png`; raise BadRequest for what is none."""
+    """Return the files that the boxes of a directory name, such as `17.png`; raise BadRequest for what is none.
+
+    `60-17.png` is number 17 counted from row 60 on, both from 0.
+    """
     found = []
     for text in texts:
-        index, _, form = text.partition(".")
-        if not (index.isascii() and index.isdigit() and len(index) < 7) or form not in MEDIA_TYPES:
+        read = _CHOSEN.fullmatch(text)
+        if read is None or read["form"] not in MEDIA_TYPES:
             raise BadRequest(f"file must be like 17.png, got {text[:40]!r}")
-        found.append((int(index), form))
-    return list(dict.fromkeys(found))
+        found.append((int(read["row"] or 0), int(read["place"]), read["form"]))
+    return found
 
 
-def _files(store: Store, page: Page, start: int, wanted: Iterable[Chosen]) -> Iterator[tuple[str, bytes]]:
+def _files(store: Store, page: Page, wanted: Iterable[Picked]) -> Iterator[tuple[str, bytes]]:
     """Yield the wanted files of a part of a run."""
     forms: dict[int, list[str]] = {}
-    for index, form in wanted:
-        if 0 <= index - start < len(page.members):
-            forms.setdefault(index - start, []).append(form)
+    for i, form in wanted:
+        if i < len(page.members):
+            forms.setdefault(i, []).append(form)
     inside = [i for i in forms if page.is_inside(page.members[i])]
     plans: list[Plan] = []
     for i in inside:
@@ -148,12 +158,12 @@ def _files(store: Store, page: Page, start: int, wanted: Iterable[Chosen]) -> It
         yield from files or ()
 
 
-def _manifest_of(page: Page, start: int, wanted: Sequence[Chosen], only_chosen: bool) -> Iterator[dict[str, Any]]:
+def _manifest_of(page: Page, wanted: Sequence[Picked], only_chosen: bool) -> Iterator[dict[str, Any]]:
     forms = list(dict.fromkeys(form for _, form in wanted))
     if not only_chosen:
         yield from manifest_rows(page, forms)
         return
-    names = {page.name(page.members[i - start], form) for i, form in wanted if 0 <= i - start < len(page.members)}
+    names = {page.name(page.members[i], form) for i, form in wanted if i < len(page.members)}
     yield from (row for row in manifest_rows(page, forms) if row["file"] in names)
 
 

@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -222,6 +224,22 @@ def test_members_of_associates_have_cutouts(at_prompt: Site) -> None:
 
     assert [c.facts["aid"] for c in found] == [0, 0, 1, 1]
     assert found.of(1, "aid").facts["sid"] == 1
+
+
+def test_the_chosen_files_of_associates_are_those_of_the_directory(site: Site) -> None:
+    run = requests.get(f"{site.address}/cutouts/associates/{site.associates}?size=16", timeout=60).text
+    found = re.search(r"/cutouts/directory/\d+", run)
+    assert found is not None
+    directory = f"{site.address}{found[0]}"
+    second = {"page": 2, "rows": 1}
+    names = [f["file"] for f in requests.get(f"{directory}.json", second, timeout=60).json()["files"]]
+    keys = re.findall(r'name="file" value="([^"]+)"', requests.get(directory, second, timeout=60).text)
+    archive = requests.get(f"{directory}.zip", {"file": keys}, timeout=60).content
+
+    assert len(keys) == len(names) == 2
+    assert all(".AID1." in name for name in names)
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        assert sorted(set(files.namelist()) - {"manifest.csv", "manifest.json"}) == sorted(names)
 
 
 @pytest.mark.parametrize(
