@@ -47,7 +47,7 @@ def count_rows(session: Session, request: TableRequest) -> Count:
     found = session.scalar(select(func.count()).select_from(counted.limit(QUICK + 1).subquery())) or 0
     if found <= QUICK:
         return Count(found)
-    estimate = _estimate(session, counted)
+    estimate = estimated_rows(session, request)
     return Count(QUICK, "least") if estimate is None else Count(max(estimate, QUICK), "estimate")
 
 
@@ -78,10 +78,10 @@ def _explained(element: _Explain, compiler: Any, **more: Any) -> str:
     return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **more)}"
 
 
-def _estimate(session: Session, counted: Select[Any]) -> int | None:
+def estimated_rows(session: Session, request: TableRequest) -> int | None:
     """Return the number of rows that the planner of PostgreSQL expects; None for other databases."""
     if session.get_bind().dialect.name != "postgresql":
         return None
-    plan: Any = session.execute(_Explain(counted)).scalar()
+    plan: Any = session.execute(_Explain(_numbers(session, request))).scalar()
     found = json.loads(plan) if isinstance(plan, str) else plan
     return int(found[0]["Plan"]["Plan Rows"]) if found else None

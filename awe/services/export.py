@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from awe.services.columns import Column, named_column
 from awe.services.table_request import TableRequest
-from awe.services.table_rows import Row, TableRows
+from awe.services.table_rows import TableRows
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -38,8 +38,8 @@ def exported(session: Session, request: TableRequest, description: str) -> Expor
     table = TableRows(request, columns)
 
     def rows() -> Iterator[list[tuple[Any, ...]]]:
-        for chunk in table.chunks(session):
-            yield [_values(columns, row) for row in chunk]
+        for chunk in table.values(session):
+            yield _cleaned(columns, chunk)
 
     query = request.filter or "all rows"
     return Exported(request.cls.__name__, description, query, columns, rows)
@@ -52,8 +52,21 @@ def _written(column: Column) -> Column:
     return column
 
 
-def _values(columns: Sequence[Column], row: Row) -> tuple[Any, ...]:
-    return tuple(file_value(c, v) for c, v in zip(columns, row.values, strict=True))
+def _cleaned(columns: Sequence[Column], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return rows with their values as files hold them: column by column, as most need nothing done."""
+    if not rows:
+        return []
+    return list(
+        zip(*(_cleaned_column(c, v) for c, v in zip(columns, zip(*rows, strict=True), strict=True)), strict=True)
+    )
+
+
+def _cleaned_column(column: Column, values: Sequence[Any]) -> Sequence[Any]:
+    if not column.many and column.datatype in ("int", "long", "boolean"):
+        return values
+    if not column.many and column.datatype in ("float", "double"):
+        return [v if v is None or math.isfinite(v) else None for v in values]
+    return [file_value(column, v) for v in values]
 
 
 def file_value(column: Column, value: Any) -> Any:

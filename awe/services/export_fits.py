@@ -1,6 +1,6 @@
 """Tables as FITS binary tables: rows are read twice, first to learn how many there are and how long texts are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,16 +97,17 @@ def _packed(columns: tuple[Column, ...], rows: list[tuple[Any, ...]], kind: np.d
         return b""
     found = np.zeros(len(rows), kind)
     for i, (column, values) in enumerate(zip(columns, zip(*rows, strict=True), strict=True)):
-        found[f"f{i}"] = [_packable(column, v) for v in values]
+        found[f"f{i}"] = _packable(column, values)
     return bytes(found.tobytes())
 
 
-def _packable(column: Column, value: Any) -> Any:
+def _packable(column: Column, values: Sequence[Any]) -> Any:
     match column.datatype:
         case "int" | "long":
-            return _NONE[column.datatype] if value is None else value
+            none = _NONE[column.datatype]
+            return [none if v is None else v for v in values]
         case "float" | "double":
-            return np.nan if value is None else value
+            return np.array(values, float)  # None becomes NaN
         case "boolean":
-            return 0 if value is None else ord("T" if value else "F")
-    return _ascii(value)
+            return [0 if v is None else ord("T" if v else "F") for v in values]
+    return [_ascii(v) for v in values]

@@ -13,7 +13,7 @@ from awe.model.persistent import Persistent
 from awe.model.rows import rows_of
 from awe.services import links
 from awe.services.columns import Column, column_at, names_of
-from awe.services.counting import count_rows
+from awe.services.counting import Count, count_rows
 from awe.services.export import MEDIA_TYPES
 from awe.services.facets import Facets, count_facets
 from awe.services.operations import Parameter
@@ -51,7 +51,7 @@ def view_list(session: Session, thing: Any, request: TableRequest) -> dict[str, 
     hidden = _hidden(thing, request)
     table = TableRows(request, (*request.columns, *hidden))
     page = table.page(session)
-    count = count_rows(session, request)
+    count = _count(session, thing, request)
     wanted = request.facets or (count.is_exact and count.rows > 1)
     return {
         "q": request,
@@ -72,6 +72,14 @@ def view_list(session: Session, thing: Any, request: TableRequest) -> dict[str, 
         "forms": tuple(MEDIA_TYPES),
         **pager(request, page),
     }
+
+
+def _count(session: Session, thing: Any, request: TableRequest) -> Count:
+    """Return the number of rows; of a whole long source list, what was noted when it was made."""
+    count = count_rows(session, request)
+    if count.is_exact or request.filter or not isinstance(thing, SourceList) or not thing.n_sources:
+        return count
+    return Count(thing.n_sources, "estimate")
 
 
 def _hidden(thing: Any, request: TableRequest) -> tuple[Column, ...]:

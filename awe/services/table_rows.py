@@ -128,10 +128,21 @@ class TableRows:
 
     def chunks(self, session: Session) -> Iterator[list[Row]]:
         """Yield all rows in their order, some at a time."""
-        statement = self._from(self.statement(session), Cursor())
-        found = session.execute(statement.execution_options(yield_per=CHUNK))
-        for part in found.partitions():
+        for part in self._partitions(session):
             yield self._filled(session, [self._row(r) for r in part])
+
+    def values(self, session: Session) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the values of all rows in their order, some rows at a time."""
+        if any(c.many for c in self.columns):
+            yield from ([row.values for row in rows] for rows in self.chunks(session))
+            return
+        first = len(self._own) + len(self.terms)
+        for part in self._partitions(session):
+            yield [row[first:] for row in part]
+
+    def _partitions(self, session: Session) -> Iterator[Sequence[Any]]:
+        statement = self._from(self.statement(session), Cursor())
+        return session.execute(statement.execution_options(yield_per=CHUNK)).partitions()
 
     def _row(self, values: Any) -> Row:
         first = len(self._own)

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
 from awe import model
 from awe.model import concrete_classes
-from awe.services.counting import Count
+from awe.services.counting import Count, estimated_rows
 from awe.services.row_links import register_link
+from awe.services.table_request import parse_request
 
 
 def rows(client: FlaskClient, address: str) -> list[dict[str, Any]]:
@@ -188,6 +190,14 @@ def test_a_number_of_rows_says_whether_it_is_an_estimate(client: FlaskClient) ->
     assert (Count(12345).words, few.words, Count(20000, "estimate").words) == ("12,345", "more than 12", "about 20,000")
     assert not few.is_exact
     assert client.get("/table/RawFrame.json?where=exptime >= 0&count=exact&size=1").get_json()["total_is"] == "exact"
+
+
+def test_only_postgresql_estimates(world: Any, databases: Any) -> None:
+    with Session(world.engine) as session:
+        found = estimated_rows(session, parse_request(model.RawFrame, {"where": "exptime >= 0"}))
+
+    assert (found is None) == (databases.kind == "sqlite")
+    assert found is None or found >= 1
 
 
 def test_rows_have_the_links_of_their_class(client: FlaskClient, world: Any) -> None:
