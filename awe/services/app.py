@@ -11,6 +11,7 @@ from awe.config import Settings
 from awe.database import open_checked, open_engine
 from awe.model.persistent import utc_now
 from awe.services import formatting, wording
+from awe.services.address_groups import OWNERS
 from awe.services.addresses import changed
 from awe.services.failures import answer_errors
 from awe.services.groups import grouped_classes
@@ -64,6 +65,7 @@ def create_app(
     )
     for blueprint in (*COMMON, *(b for service in chosen for b in service.blueprints)):
         app.register_blueprint(blueprint)
+    app.extensions[OWNERS] = {blueprint.name: service.name for service in chosen for blueprint in service.blueprints}
     _teach_templates(app)
     keep_project(app)
     refuse_control_characters(app)

@@ -33,7 +33,7 @@ def tabular(value: Any, field: Any) -> str:
     >>> tabular(18.0, column_at(ReducedFrame, "background"))
     '18.00'
     """
-    decimals = _DECIMALS_IN_COLUMNS.get(field.unit)
+    decimals = 2 if "posAng" in field.ucd else _DECIMALS_IN_COLUMNS.get(field.unit)
     if isinstance(value, float) and decimals is not None and (value == 0 or 10.0**-decimals <= abs(value) < _LARGE):
         return f"{value:.{decimals}f}"
     return shown(value, field)

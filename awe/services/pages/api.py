@@ -2,7 +2,8 @@
 
 from flask import Blueprint, Response, current_app, jsonify, make_response, render_template
 
-from awe.services.openapi import openapi, operations
+from awe.services.address_groups import address_groups
+from awe.services.openapi import openapi
 from awe.services.operations import Operation, describe
 
 api = Blueprint("api", __name__)
@@ -12,7 +13,7 @@ api = Blueprint("api", __name__)
 @describe(Operation("Every address of this site, what it takes and what it gives.", answers=("text/html",)))
 def show() -> Response:
     """Show all addresses."""
-    return make_response(render_template("api.html", operations=operations(current_app)))
+    return make_response(render_template("api.html", groups=address_groups(current_app)))
 
 
 @api.get("/openapi.json")
