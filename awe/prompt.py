@@ -26,6 +26,7 @@ from awe.processing.worker import Result
 from awe.services.image_client import ImageClient, form_of
 from awe.services.lineage_graph import load_graph
 from awe.services.pictures_by_address import Picture, Pictures
+from awe.services.rgb_frames import frame_named
 
 _SELECTION = ("object", "filter", "chip", "instrument", "night", "frame", "grid", "source_lists")
 
@@ -226,13 +227,17 @@ def image(thing: Any, format: str = "png", token: str | None = None, **looks: An
 
 
 def rgb(red: Any, green: Any, blue: Any, format: str = "png", token: str | None = None, **looks: Any) -> Picture:
-    """Return a colour picture of three frames, given as objects or numbers: `rgb(16, 18, 14, stretch=8, q=10)`.
+    """Return a colour picture of three frames, as objects, numbers or file names: `rgb(16, 18, 14, stretch=8, q=10)`.
 
     `format` is png, jpg or tif; `looks` are the parameters of the colour service, such as mode, scale, balance, grid.
     """
     form = form_of(format, ("png", "jpg", "tif"))
-    numbers = ",".join(str(_number_of(thing)) for thing in (red, green, blue))
-    return context.images.picture("rgb", f"/rgb/{numbers}.{form}", looks, token)
+    named = {"red": red, "green": green, "blue": blue}
+    numbers = [
+        frame_named(context.session, thing, colour) if isinstance(thing, str) else _number_of(thing)
+        for colour, thing in named.items()
+    ]
+    return context.images.picture("rgb", f"/rgb/{','.join(map(str, numbers))}.{form}", looks, token)
 
 
 def cutouts(

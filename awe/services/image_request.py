@@ -76,6 +76,14 @@ class Region:
     def __str__(self) -> str:
         return f"[{self.x0 + 1}:{self.x1},{self.y0 + 1}:{self.y1}]"
 
+    @property
+    def least_bin(self) -> int:
+        """The smallest side of blocks with which a picture of it is not too large."""
+        factor = max(1, math.floor(math.sqrt(self.width * self.height / LARGEST_PICTURE)))
+        while math.ceil(self.width / factor) * math.ceil(self.height / factor) > LARGEST_PICTURE:
+            factor += 1
+        return factor
+
     def within(self, nx: int, ny: int) -> "Region | None":
         """Return the part on an image of nx x ny pixels; None if there is none."""
         x0, x1, y0, y1 = max(self.x0, 0), min(self.x1, nx), max(self.y0, 0), min(self.y1, ny)
@@ -163,9 +171,8 @@ class Wanted:
         factor: int = self.given["bin"] or (math.ceil(region.width / fit) if fit else 1)
         pixels = math.ceil(region.width / factor) * math.ceil(region.height / factor)
         if pixels > LARGEST_PICTURE:
-            enough = max(2, math.ceil(math.sqrt(region.width * region.height / LARGEST_PICTURE)))
             raise BadRequest(
                 f"the picture would have {pixels:,} pixels, the limit is {LARGEST_PICTURE:,}: "
-                f"ask for bin={enough} or more, for a fit, or for a section"
+                f"ask for bin={region.least_bin} or more, for a fit, or for a section"
             )
         return factor

@@ -99,8 +99,11 @@ class Scene:
         }
 
 
-def scene_of(images: Images, bands: Bands, request: RgbRequest, whole: bool = False) -> Scene:
-    """Return what is shown, with `whole` all of the grid however large; raise BadRequest for what can't be."""
+def scene_of(images: Images, bands: Bands, request: RgbRequest, whole: bool = False, binned: bool = False) -> Scene:
+    """Return what is shown; raise BadRequest for what can't be.
+
+    With `whole` it is all of the grid however large; with `binned`, what would be too large is binned.
+    """
     reference = bands[_reference(request)]
     _check_overlap(bands, reference)
     image = replace(reference.image, wcs=reference.wcs)
@@ -108,6 +111,8 @@ def scene_of(images: Images, bands: Bands, request: RgbRequest, whole: bool = Fa
         region, binning = Region(0, image.nx, 0, image.ny), 1
     else:
         region = _shown_region(bands, image, request)
+        if binned and request.bin is None and request.fit is None and region.least_bin > 1:
+            request = replace(request, bin=region.least_bin)
         binning = request.section.binning(region)
     skies = skies_of(images.store, bands) if needs_skies(bands, request) else [UNSEEN] * 3
     red, green, blue = (_area(band, reference) for band in bands)

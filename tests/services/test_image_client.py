@@ -189,7 +189,7 @@ def test_pictures_are_saved_under_a_name_of_their_kind(at_prompt: Site, tmp_path
 
 def test_colour_pictures_are_made_of_three_frames(at_prompt: Site) -> None:
     coadd = at_prompt.coadd
-    picture = prompt.rgb(coadd, coadd, coadd, q=4, scale=[1, 1, 1])
+    picture = prompt.rgb(coadd, prompt.get(coadd), "stack_r.fits", q=4, scale=[1, 1, 1])
 
     assert picture.array.shape == (NY, NX, 3)
     assert picture.address.endswith(f"/rgb/{coadd},{coadd},{coadd}.png?q=4&scale=1,1,1")
@@ -263,7 +263,8 @@ def test_the_chosen_files_of_associates_are_those_of_the_directory(site: Site) -
         ),
         (lambda site: prompt.cutouts(site.sources, sids="0", size="-3"), BadRequest, "size"),
         (lambda site: prompt.cutouts(site.sources, sids="0", method="elsewhere"), BadRequest, "dataserver"),
-        (lambda site: prompt.rgb(site.coadd, site.coadd, "x"), BadRequest, "a frame is given as object or number"),
+        (lambda site: prompt.rgb(site.coadd, site.coadd, "x"), NotFound, "blue: no frame whose file is"),
+        (lambda site: prompt.rgb(site.coadd, site.coadd, None), BadRequest, "a frame is given as object or number"),
     ],
 )
 def test_what_can_not_be_is_told_by_an_error_of_awe(at_prompt: Site, call: Any, error: type, told: str) -> None:

@@ -28,6 +28,7 @@ from awe.model import Base, Coadd, Rendering
 from awe.processing.external import ExternalIngester
 from awe.processing.external_facts import Stated
 from awe.services.app import create_app
+from awe.services.image_request import LARGEST_PICTURE, Region
 from awe.services.links import rgb as rgb_link
 from awe.services.rgb_frames import parse_ids
 from awe.services.rgb_request import PARAMETERS, RgbRequest
@@ -421,6 +422,14 @@ def test_published_coadds_give_colour_pictures_with_their_place(
     assert np.ptp(sky) < 12
     assert shown.max() > 150
     assert f"<rdf:li>{wcs['CRVAL1']!r}</rdf:li>" in packet
+
+
+@pytest.mark.parametrize(("nx", "ny", "factor"), [(6000, 6000, 1), (6400, 6400, 2), (27_000, 12_000, 3), (1, 50, 1)])
+def test_what_is_too_large_is_binned_by_as_little_as_possible(nx: int, ny: int, factor: int) -> None:
+    region = Region(0, nx, 0, ny)
+
+    assert region.least_bin == factor
+    assert -(-nx // factor) * -(-ny // factor) <= LARGEST_PICTURE
 
 
 def test_links_lead_to_pictures_and_to_the_page(sky: Sky) -> None:

@@ -130,7 +130,7 @@ def page() -> Response:
         numbers = _numbers(read)
         if numbers is not None:
             wanted = RgbRequest.of(read)
-            shown = _shown(_scene(numbers, wanted), wanted)
+            shown = _shown(_scene(numbers, wanted, binned=True))
             _remember(shown["scene"])
     except AweError as error:
         problem = error
@@ -161,10 +161,10 @@ def gallery() -> Response:
                   is_full=len(found) == GALLERY_SIZE)  # fmt: skip
 
 
-def _scene(numbers: tuple[int, int, int], wanted: RgbRequest, whole: bool = False) -> Scene:
+def _scene(numbers: tuple[int, int, int], wanted: RgbRequest, whole: bool = False, binned: bool = False) -> Scene:
     bands = bands_of(session(), images(), numbers)
     session().rollback()  # hold no transaction while pixels are read
-    return scene_of(images(), bands, wanted, whole)
+    return scene_of(images(), bands, wanted, whole, binned)
 
 
 def _sent(scene: Scene, form: str) -> Response:
@@ -237,17 +237,18 @@ def _numbers(read: dict[str, Any]) -> tuple[int, int, int] | None:
     return red, green, blue
 
 
-def _shown(scene: Scene, wanted: RgbRequest) -> dict[str, Any]:
-    numbers, looks = _ids(scene), wanted.looks()
+def _shown(scene: Scene) -> dict[str, Any]:
+    numbers, looks = _ids(scene), scene.request.looks()
+    sized = looks | ({"bin": str(scene.binning)} if scene.binning > 1 else {})
     image = scene.reference.image
     fit = {"fit": str(PREVIEW)} if image.nx > PREVIEW else {}
     return {
         "scene": scene,
         "described": scene.described(),
         "preview": _address(numbers, "jpg", looks | fit),
-        "files": {form: _address(numbers, form, looks) for form in MEDIA_TYPES},
+        "files": {form: _address(numbers, form, sized) for form in MEDIA_TYPES},
         "viewer": links.viewer(image.object_id, rgb=",".join(map(str, numbers)), rgb_look=urlencode(looks) or None),
-        "prompt": f"awe.rgb({', '.join(map(str, numbers))}{''.join(f', {k}={v!r}' for k, v in looks.items())})",
+        "prompt": f"awe.rgb({', '.join(map(str, numbers))}{''.join(f', {k}={v!r}' for k, v in sized.items())})",
     }
 
 
