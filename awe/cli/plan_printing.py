@@ -10,7 +10,7 @@ from awe.cli.progress import not_started
 from awe.processing.engine import Outcome
 from awe.processing.orders import Order
 from awe.processing.plan import Plan, Step
-from awe.processing.sentences import NONE, root
+from awe.processing.sentences import NONE, shortest_ways
 from awe.processing.worker import Result
 
 LONGEST = 60
@@ -56,11 +56,7 @@ def brief(reasons: list[str]) -> str:
     >>> brief(["flat: bias: sigma_clip was 3, now 5", "bias: sigma_clip was 3, now 5"])
     'bias: sigma_clip was 3, now 5'
     """
-    shortest: dict[str, str] = {}
-    for reason in reasons:
-        tail = root(reason)
-        shortest[tail] = min(shortest.get(tail, reason), reason, key=len)
-    return "; ".join(shortest.values())
+    return "; ".join(reason for reason, _ in shortest_ways(reasons))
 
 
 def _needs(step: Step) -> str:

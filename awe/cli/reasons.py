@@ -11,6 +11,7 @@ from awe.model.description import plain
 from awe.model.lineage import inputs, is_external
 from awe.processing import staleness
 from awe.processing.causes import making_again
+from awe.processing.sentences import in_short
 
 
 @click.command()
@@ -43,7 +44,7 @@ def _state(found: Any, reasons: list[str]) -> list[str]:
         return [f"{found} is {'up to date' if inputs(type(found)) else 'valid'}"]
     if not inputs(type(found)):
         return reasons
-    return [f"{found} is stale:", *(f"  {reason}" for reason in reasons)]
+    return [f"{found} is stale:", *(f"  {reason}" for reason in in_short(reasons))]
 
 
 def _roots(session: Session, found: Any, reasons: list[str]) -> list[str]:

@@ -40,6 +40,27 @@ def root(reason: str) -> str:
     return _ROLES.sub("", reason)
 
 
+def shortest_ways(reasons: list[str]) -> list[tuple[str, int]]:
+    """Return each reason by the shortest way that it comes, with the number of other ways.
+
+    >>> shortest_ways(["flat: bias: sigma_clip was 3, now 5", "bias: sigma_clip was 3, now 5"])
+    [('bias: sigma_clip was 3, now 5', 1)]
+    """
+    ways: dict[str, list[str]] = {}
+    for reason in reasons:
+        ways.setdefault(root(reason), []).append(reason)
+    return [(min(same, key=len), len(same) - 1) for same in ways.values()]
+
+
+def in_short(reasons: list[str]) -> list[str]:
+    """Return reasons as sentences, each once, that say by how many other ways they come."""
+    return [f"{reason}{_other_ways(more)}" for reason, more in shortest_ways(reasons)]
+
+
+def _other_ways(count: int) -> str:
+    return f" (and by {count} other way{'s' * (count > 1)})" if count else ""
+
+
 def only_follows(reason: str) -> bool:
     """Return whether a reason, without the roles through which it comes, is no cause but follows from another step."""
     return reason.startswith(NONE) or reason.endswith(" is made anew")

@@ -11,6 +11,7 @@ from awe.errors import AweError, DatabaseUnavailable
 from awe.model.access import is_restricted
 from awe.model.persistent import Persistent
 from awe.processing.causes import MakingAgain, making_again
+from awe.processing.sentences import in_short
 from awe.processing.staleness import why_stale
 from awe.services.lineage_graph import all_edges
 from awe.services.sessions import TookTooLong, deadline
@@ -61,7 +62,7 @@ def full_story(session: Session, thing: Persistent) -> FullStory:
             raise DatabaseUnavailable(f"{waited}: ask `awe why {thing.object_id}`") from error
         except AweError as error:  # that it can't be judged is an answer, too
             reasons, again = [str(error)], MakingAgain()
-    return FullStory(told(session, reasons), told(session, list(again.causes)), again.steps)
+    return FullStory(told(session, in_short(reasons)), told(session, list(again.causes)), again.steps)
 
 
 def _story(session: Session, thing: Persistent, patience: float) -> list[str] | None:
@@ -70,7 +71,7 @@ def _story(session: Session, thing: Persistent, patience: float) -> list[str] | 
         return _retold(session, thing, patience)
     try:
         with deadline(session, patience):
-            return why_stale(session, thing)
+            return in_short(why_stale(session, thing))
     except TookTooLong:
         return None
     except AweError as error:  # that it can't be judged is an answer, too

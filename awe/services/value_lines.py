@@ -39,6 +39,11 @@ def value_lines(values: Iterable[Held]) -> Iterator[ValueLine]:
     cards = {key for v in held if isinstance(v.value, dict) for key in v.value}
     for v in held:
         if isinstance(v.value, dict):
-            yield from (ValueLine(f"{v.field.label}.{key}", v.field, part) for key, part in v.value.items())
+            yield from (ValueLine(f"{v.field.label}.{key}", v.field, _whole(part)) for key, part in v.value.items())
         elif v.field.name.upper() not in cards:
             yield ValueLine(v.field.label, v.field, v.value, v.error)
+
+
+def _whole(part: Any) -> Any:
+    """Return a number with the digits that a position on the sky needs, whatever its unit."""
+    return f"{part:.10g}" if isinstance(part, float) else part

@@ -198,11 +198,11 @@ def test_the_coordinate_system_is_shown_card_by_card(client: FlaskClient, world:
 
 def test_what_is_flattened_is_shown_once() -> None:
     fields = {f.name: f for f in fields_of(Coadd)}
-    cards = {"CRVAL1": 10.0, "CTYPE1": "RA---TAN"}
+    cards = {"CRVAL1": 188.5364302, "CTYPE1": "RA---TAN"}
     held = [NodeValue(fields["crval1"], 10.0), NodeValue(fields["wcs"], cards), NodeValue(fields["seeing"], 0.7, 0.1)]
 
     assert [(line.label, line.value, line.error) for line in value_lines(held)] == [
-        ("wcs.CRVAL1", 10.0, None),
+        ("wcs.CRVAL1", "188.5364302", None),
         ("wcs.CTYPE1", "RA---TAN", None),
         ("seeing", 0.7, 0.1),
     ]
