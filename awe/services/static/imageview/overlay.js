@@ -15,6 +15,7 @@ export class Overlay {
     this.canvas.className = "iv-over";
     this.canvas.setAttribute("aria-hidden", "true");
     frame.pane.append(this.canvas);
+    this.title = "";
     this.slid = 0;
     this.sources = null;
     this.footprints = null;
@@ -87,6 +88,7 @@ export class Overlay {
     pen.font = "12px system-ui, sans-serif";
     for (const f of this.footprints || []) this.polygon(pen, f);
     for (const s of this.sources || []) this.ellipse(pen, s, width, height);
+    if (this.title) this.words(pen, this.title, 12, 18, "left");
     if (this.sky) this.compass(pen, width, height);
   }
 

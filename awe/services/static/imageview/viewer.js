@@ -19,16 +19,18 @@ for (const part of document.querySelectorAll(".iv-script")) part.hidden = false;
 for (const part of document.querySelectorAll(".iv-plain")) part.hidden = true;
 
 const said = (text) => { $("iv-said").textContent = text; };
-const form = new LookForm($("iv-look"), facts.object_id, (look) => {
+const show = (look) => {
   frames.forEach((frame) => frame.show(look));
   if ($("iv-legend")) $("iv-legend").hidden = look.plane !== "flags" && !facts.is_map;
   remember();
-});
+};
+const form = new LookForm($("iv-look"), facts.object_id, show, said);
 const frames = [new Frame($("iv-pane-a"), facts, form.look)];
 if (second) frames.push(new Frame($("iv-pane-b"), second, form.look));
 const [first] = frames;
 const readouts = frames.map((frame) => new Readout(frame, $("iv-place")));
 const overlays = frames.map((frame) => new Overlay(frame, said, () => follow()));
+if (second) overlays.forEach((overlay) => { overlay.title = overlay.frame.facts.label; });
 const pair = second ? new Pair(stage, ...frames, given.mode) : null;
 let cursor = null;
 
