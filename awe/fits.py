@@ -19,7 +19,7 @@ from astropy.io.fits import Header, VerifyError
 from astropy.utils.exceptions import AstropyUserWarning
 
 from awe.errors import BadFile, BadRequest
-from awe.fits_layout import Hdu, file_contents, scan
+from awe.fits_layout import Hdu, file_contents, plain_float32, scan
 from awe.fits_verify import verify
 
 __all__ = [
@@ -90,6 +90,9 @@ def section(path: Path, hdu: int | str | None, x0: int, x1: int, y0: int, y1: in
 
 def from_bytes(contents: bytes, what: str) -> np.ndarray:
     """Return the pixels of the first image of a FITS file in memory: float32, or uint8 if so stored."""
+    plain = plain_float32(contents)
+    if plain is not None:
+        return plain.astype(np.float32)
     for hdu in scan(Path(what), contents):
         if hdu.is_image:
             return _scaled(hdu.pixels(contents), hdu.header)

@@ -23,6 +23,7 @@ from awe.fits import (
     verify,
     write_image,
 )
+from awe.fits_layout import plain_float32
 
 RNG = np.random.default_rng(11)
 IMAGE = RNG.normal(1000, 30, (57, 43)).astype(np.float32)
@@ -280,3 +281,28 @@ def test_real_frames_are_read_as_astropy_reads_them(real_data: Path) -> None:
     for path in frames:
         assert verify(path) == []
         np.testing.assert_array_equal(read_image(path)[0], fits.getdata(path).astype(np.float32))
+
+
+@pytest.mark.parametrize("cards", [{}, {"BSCALE": 2.0}, {"BZERO": 5.0}, {"COMMENT": "BITPIX  = 8"}])
+@pytest.mark.parametrize("dtype", [">f4", ">i2", ">f8"])
+def test_a_file_in_memory_is_read_as_one_on_disk(tmp_path, cards, dtype) -> None:
+    image = np.arange(21.0).reshape(3, 7).astype(dtype)
+    unit = fits.PrimaryHDU(image)
+    unit.header.update(cards)
+    buffer = io.BytesIO()
+    unit.writeto(buffer)
+    contents = buffer.getvalue()
+
+    scale, zero = cards.get("BSCALE", 1.0), cards.get("BZERO", 0.0)
+    found = from_bytes(contents, "part")
+    assert found.dtype == np.float32
+    assert np.array_equal(found, image * scale + zero)
+    assert (plain_float32(contents) is not None) == (dtype == ">f4" and not {"BSCALE", "BZERO"} & set(cards))
+
+
+def test_a_section_that_is_cut_off_is_refused() -> None:
+    buffer = io.BytesIO()
+    fits.PrimaryHDU(np.zeros((40, 50), np.float32)).writeto(buffer)
+
+    with pytest.raises(BadFile, match="truncated"):
+        from_bytes(buffer.getvalue()[:6000], "part")
