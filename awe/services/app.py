@@ -17,6 +17,7 @@ from awe.services.failures import answer_errors
 from awe.services.groups import grouped_classes
 from awe.services.links import at, page_of, picture, viewer
 from awe.services.object_number import ObjectNumber
+from awe.services.pages.entrance import entrance
 from awe.services.parts import Parts
 from awe.services.projects import in_project, keep_project, known_projects, shown_project
 from awe.services.registry import COMMON, chosen_services, parse_addresses, services_menu
@@ -65,6 +66,8 @@ def create_app(
     )
     for blueprint in (*COMMON, *(b for service in chosen for b in service.blueprints)):
         app.register_blueprint(blueprint)
+    if all(service.entry != "/" for service in chosen):
+        app.register_blueprint(entrance(chosen[0].entry))
     app.extensions[OWNERS] = {blueprint.name: service.name for service in chosen for blueprint in service.blueprints}
     _teach_templates(app)
     keep_project(app)

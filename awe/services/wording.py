@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from flask import request
+from flask import current_app, request
 
 from awe.model.persistent import QualityFlag
 from awe.services.formatting import plural
@@ -10,8 +10,9 @@ from awe.services.lineage_tree import Node
 
 
 def machine_path() -> str:
-    """Return the path of the JSON form of this page."""
-    return "/index.json" if request.path == "/" else f"{request.path.rstrip('/')}.json"
+    """Return the path of the JSON form of this page; empty if it has none."""
+    path = "/index.json" if request.path == "/" else f"{request.path.rstrip('/')}.json"
+    return path if current_app.url_map.bind("").test(path, "GET") else ""
 
 
 def flag_names(flags: int) -> str:

@@ -1,5 +1,8 @@
 """Start page, process catalogue, jobs, search: what they say."""
 
+import html
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +10,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from awe.config import Settings
 from awe.model import Persistent, concrete_classes
+from awe.services.app import create_app
 from awe.services.groups import classes_in_order, grouped_classes
+from awe.services.registry import SERVICES
 
 
 def test_the_start_page_counts_every_class(client: FlaskClient, world: Any) -> None:
@@ -117,6 +123,19 @@ def test_part_of_a_name_finds_what_has_it(client: FlaskClient) -> None:
 
 def test_the_start_page_describes_each_table(client: FlaskClient) -> None:
     assert ">The sum of regridded frames, with weight and flags.</td>" in client.get("/").text
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_service_that_runs_alone_has_an_entrance_and_leads_nowhere_else(
+    world: Any, tmp_path: Path, name: str
+) -> None:
+    alone = create_app(Settings(home=tmp_path), world.engine, world.store, services=(name,)).test_client()
+    page = alone.get("/", follow_redirects=True)
+
+    assert page.status_code == 200
+    assert page.request.path == SERVICES[name].entry
+    for address in {a for a in re.findall(r'(?:href|action)="(/[^"#]*)', page.text) if "/static/" not in a}:
+        assert alone.get(html.unescape(address)).status_code in (200, 302, 400, 405), address
 
 
 def test_health_is_told(client: FlaskClient) -> None:
