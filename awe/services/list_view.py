@@ -116,7 +116,7 @@ def _addresses(thing: Any, frame: int | None, values: tuple[Any, ...]) -> dict[s
     return {
         "label": f"SLID={slid} SID={sid} RA={ra:.5f} DEC={dec:.5f}",
         "cutout": links.cutout(frame, size=THUMBNAIL, **place),
-        "large": links.cutout(frame, size=200, zoom=3, **place),
+        "large": links.cutout(frame, size=96, zoom=5, **place),
         "viewer": links.viewer(frame, **place),
         "ancestors": ancestors,
     }
