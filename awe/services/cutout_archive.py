@@ -56,7 +56,7 @@ def manifest_rows(page: Page, forms: Sequence[str]) -> Iterator[dict[str, Any]]:
         frame = page.frames.get(member.frame_id)
         sky = {"ra": member.ra, "dec": member.dec}
         pixel = {"x": _fits(member.x), "y": _fits(member.y)}
-        of = {"object_id": member.frame_id, "class": frame.class_name if frame else None}
+        of = {"object_id": member.frame_id or None, "class": frame.class_name if frame else None}
         numbers = {"slid": member.slid, "sid": member.sid, "alid": member.alid, "aid": member.aid, "name": member.name}
         for form in forms if not reason else ("",):
             name = page.name(member, form) if form else ""

@@ -13,7 +13,6 @@ from awe.errors import BadRequest
 from awe.model.frame import Frame, SkyCell
 from awe.model.persistent import Persistent, persistent_class
 from awe.model.ranges import count_of
-from awe.model.rendering import PositionList
 from awe.model.sky import cells_at
 from awe.services.addresses import changed
 from awe.services.cutout import Spot, axes_of, plan, sized
@@ -22,13 +21,15 @@ from awe.services.groups import classes_in_order
 from awe.services.operations import Operation, Parameter
 from awe.services.position_lists import find_positions
 from awe.services.ranges import parse_ranges
-from awe.services.series import Member, associates, file_name, placed, sources
+from awe.services.series import Member, associated, file_name, placed, sources
 from awe.services.stored_frames import Solution, StoredFrame, frames_where, solutions, stored_frame, stored_frames
 from awe.services.summaries import CHUNK
 from awe.store import Store
 
 LARGEST_SELECTION = 100_000
 """Numbers that a selection by ranges may span."""
+NO_FRAME = 0
+"""Number of the frame of a position that no frame shows."""
 MOST = 10_000
 """Cutouts of a run of positions."""
 
@@ -124,7 +125,7 @@ class Page:
     run: Run
     members: tuple[Member, ...]
     total: int
-    """Sources, associates or positions of the whole run."""
+    """Members of the whole run."""
     frames: Mapping[int, StoredFrame]
     solved: Mapping[int, Solution]
 
@@ -159,6 +160,8 @@ class Page:
 
     def reason(self, member: Member) -> str:
         """Return why there is no cutout of a member; empty: there is one."""
+        if member.frame_id == NO_FRAME:
+            return f"no {self.run.chosen['cls']} shows it"
         if member.frame_id not in self.frames:
             return "its frame has no file"
         if member.x is None:
@@ -172,7 +175,7 @@ def operation(kind: str) -> Operation:
 
 
 def load(session: Session, store: Store, run: Run, limit: int | None = None, offset: int = 0) -> Page:
-    """Return a part of a run: `limit` sources, associates or positions after `offset`.
+    """Return a part of a run: `limit` members after `offset`.
 
     The number of statements grows neither with the members nor with the frames.
     """
@@ -189,20 +192,26 @@ def _members(
     if run.kind == "sources":
         return *sources(session, _number(run.which), run.chosen.get("sids", ""), limit, offset), {}
     if run.kind == "associates":
-        return *associates(session, _number(run.which), run.chosen.get("aids", ""), limit, offset), {}
+        return *associated(session, _number(run.which), run.chosen.get("aids", ""), limit, offset), {}
     listed = find_positions(session, run.which)
     end = None if limit is None else offset + limit
-    shown = [(str(n), float(r), float(d)) for n, r, d in listed.positions[offset:end]]
+    shown = [(str(n), float(r), float(d)) for n, r, d in listed.positions]
     if "frame" in run.chosen:
         frame = stored_frame(session, run.chosen["frame"])
-        return [_at(frame.object_id, p) for p in shown], len(listed.positions), {frame.object_id: frame}
-    return (*_on_class(session, listed, shown, run.chosen["cls"]),)
+        return [_at(frame.object_id, p) for p in shown[offset:end]], len(shown), {frame.object_id: frame}
+    members, frames = _on_class(session, shown, run.chosen["cls"])
+    part = members[offset:end]
+    used = {m.frame_id for m in part}
+    return part, len(members), {number: frame for number, frame in frames.items() if number in used}
 
 
 def _on_class(
-    session: Session, listed: PositionList, shown: list[tuple[str, float, float]], cls: str
-) -> tuple[list[Member], int, dict[int, StoredFrame]]:
-    """Return each position on each valid frame of a class that shows it, by the cells of the sky that these cover."""
+    session: Session, shown: list[tuple[str, float, float]], cls: str
+) -> tuple[list[Member], dict[int, StoredFrame]]:
+    """Return each position on each valid frame of a class that shows it, by the cells of the sky that these cover.
+
+    One that no frame shows is a member without a frame.
+    """
     ra, dec = (np.array([p[i] for p in shown]) for i in (1, 2))
     cells = [int(c) for c in cells_at(ra, dec)] if shown else []
     names = [c.__name__ for c in classes_in_order() if issubclass(c, persistent_class(cls))]
@@ -221,10 +230,10 @@ def _on_class(
         inside = (x > -0.5) & (x < frame.nx - 0.5) & (y > -0.5) & (y < frame.ny - 0.5)
         for i in np.flatnonzero(inside):
             found[i].append(replace(_at(number, shown[i]), x=float(x[i]), y=float(y[i])))
-    members = [member for several in found for member in several]
+    members = [m for several, p in zip(found, shown, strict=True) for m in several or [_at(NO_FRAME, p)]]
     if len(members) > MOST:
         raise BadRequest(f"these positions are on {len(members):,} frames in all, the limit is {MOST:,}: send fewer")
-    return members, len(listed.positions), frames
+    return members, frames
 
 
 def _at(frame_id: int, position: tuple[str, float, float]) -> Member:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Table, func, select
+from sqlalchemy import ColumnElement, Select, Table, func, select
 from sqlalchemy.orm import Session
 
 from awe.errors import NotFound
@@ -130,27 +130,44 @@ def sources(
 def associates(
     session: Session, alid: int, aids: str = "", limit: int | None = None, offset: int = 0
 ) -> tuple[list[Member], int]:
-    """Return the members of associates, in order of AID and date of their frames; `limit` counts associates.
+    """Return all members of some associates, in order of AID; `limit`, `offset` and the total count associates.
 
-    The total is the number of associates. The statements are two, for any number of members.
+    The statements are two, for any number of members.
     """
     find_associate_list(session, alid)
-    wanted = [_of_list(ASSOCIATES, alid), *([among(ASSOCIATES.c.AID, aids, "aids")] if aids else [])]
-    numbers = select(ASSOCIATES.c.AID).where(*wanted).distinct()
+    numbers = select(ASSOCIATES.c.AID).where(*_of_associates(alid, aids)).distinct()
     total = session.scalar(select(func.count()).select_from(numbers.subquery())) or 0
     chosen = numbers.order_by(ASSOCIATES.c.AID).limit(limit).offset(offset).subquery()
+    query = _associated(session, alid).where(ASSOCIATES.c.AID.in_(select(chosen.c.AID)))
+    return _associates_of(session, alid, query), total
+
+
+def associated(
+    session: Session, alid: int, aids: str = "", limit: int | None = None, offset: int = 0
+) -> tuple[list[Member], int]:
+    """Return members of associates, in order of AID; `limit`, `offset` and the total count members."""
+    find_associate_list(session, alid)
+    query = _associated(session, alid).where(*_of_associates(alid, aids))
+    total = session.scalar(select(func.count()).select_from(query.with_only_columns(ASSOCIATES.c.SID).subquery())) or 0
+    return _associates_of(session, alid, query.limit(limit).offset(offset)), total
+
+
+def _of_associates(alid: int, aids: str) -> list[ColumnElement[bool]]:
+    return [_of_list(ASSOCIATES, alid), *([among(ASSOCIATES.c.AID, aids, "aids")] if aids else [])]
+
+
+def _associated(session: Session, alid: int) -> Select[Any]:
     lists = SourceList.__table__
     joined = ASSOCIATES.join(SOURCES, (ASSOCIATES.c.SLID == SOURCES.c.SLID) & (ASSOCIATES.c.SID == SOURCES.c.SID)).join(
         lists, lists.c.object_id == SOURCES.c.SLID
     )
-    query = (
-        select(ASSOCIATES.c.AID, lists.c.frame_id, *_source_columns())
-        .select_from(joined)
-        .where(_of_list(ASSOCIATES, alid), ASSOCIATES.c.AID.in_(select(chosen.c.AID)))
-        .order_by(ASSOCIATES.c.AID, ASSOCIATES.c.SLID, ASSOCIATES.c.SID)
-    )
-    rows = session.execute(visible_numbers(session, query, lists.c.object_id))
-    return [replace(_member(row, row.frame_id), alid=alid, aid=row.AID) for row in rows], total
+    query = select(ASSOCIATES.c.AID, lists.c.frame_id, *_source_columns()).select_from(joined)
+    return visible_numbers(session, query.where(_of_list(ASSOCIATES, alid)), lists.c.object_id)
+
+
+def _associates_of(session: Session, alid: int, query: Select[Any]) -> list[Member]:
+    rows = session.execute(query.order_by(ASSOCIATES.c.AID, ASSOCIATES.c.SLID, ASSOCIATES.c.SID))
+    return [replace(_member(row, row.frame_id), alid=alid, aid=row.AID) for row in rows]
 
 
 def _of_list(table: Table, number: int) -> ColumnElement[bool]:

@@ -37,7 +37,7 @@ class Thumbnail:
         m = self.member
         numbers = {"slid": m.slid, "sid": m.sid, "alid": m.alid, "aid": m.aid, "name": m.name or None}
         place = {"ra": m.ra, "dec": m.dec, "x": _fits(m.x), "y": _fits(m.y)}
-        found = {"object_id": self.object_id, **numbers, **place, "picture": self.picture or None}
+        found = {"object_id": self.object_id or None, **numbers, **place, "picture": self.picture or None}
         return found | ({"reason": self.reason} if self.reason else {"fits": self.fits})
 
 
@@ -75,13 +75,13 @@ def _thumbnail(page: Page, member: Member) -> Thumbnail:
     depcuts = ""
     if member.slid is not None and member.sid is not None:
         depcuts = links.depcuts(member.slid, member.sid)
-    elif member.ra is not None and member.dec is not None:
+    elif member.ra is not None and member.dec is not None and frame is not None:
         depcuts = links.depcuts_at(member.frame_id, member.ra, member.dec)
     addresses = ("", "", "", "")
     if not reason:
         sizes = (("png", THUMBNAIL), ("png", ENLARGED), ("fits", 0), ("", 0))
         addresses = tuple(cutout_address(page, member, form, least) for form, least in sizes)  # type: ignore[assignment]
-    title = frame.label if frame else f"frame {member.frame_id}"
+    title = frame.label if frame else f"frame {member.frame_id}" if member.frame_id else ""
     return Thumbnail(member, member.label, title, member.frame_id, *addresses, depcuts, reason)
 
 

@@ -85,7 +85,7 @@ def test_sources_are_chosen_by_ranges(cut_client: FlaskClient, cut_world: Any) -
 def test_members_of_associates_are_cut_each_from_its_own_frame(cut_client: FlaskClient, cut_world: Any) -> None:
     found = cut_client.get(f"/cutouts/associates/{cut_world.ids['alid']}.json?aids=6,12").json
 
-    assert found["total"] == 2
+    assert found["total"] == 6
     assert [(c["aid"], c["object_id"]) for c in found["cutouts"]] == [
         (aid, frame) for aid in (6, 12) for frame in cut_world.regridded
     ]
@@ -319,7 +319,22 @@ def test_positions_of_a_votable_are_cut_from_all_frames_of_a_class_that_show_the
     address = positions(cut_client, buffer.getvalue(), "my.vot", cls="RegriddedFrame")
     found = cut_client.get(address, headers=JSON).json
 
-    assert [c["object_id"] for c in found["cutouts"]] == cut_world.regridded
+    assert [c["object_id"] for c in found["cutouts"]] == [*cut_world.regridded, None]
+    assert found["cutouts"][-1]["reason"] == "no RegriddedFrame shows it"
+    rows = cut_client.get(address.replace("?", "/manifest.json?")).json["files"]
+    assert [(r["object_id"], r["reason"]) for r in rows][-1] == (None, "no RegriddedFrame shows it")
+
+
+def test_files_of_later_pages_are_those_that_their_marks_name(cut_client: FlaskClient, cut_world: Any) -> None:
+    cut_client.get(f"/cutouts/associates/{cut_world.ids['alid']}?aids=6:8&size=14")
+    number = max(r["run"] for r in cut_client.get("/cutouts/runs.json").json if "size=14" in r["address"])
+    page = cut_client.get(f"/cutouts/directory/{number}?rows=2&page=3").text
+    marks = re.findall(r'name="file" value="([^"]*)" checked aria-label="([^"]*)"', page)
+
+    assert [m[0] for m in marks] == ["4.png", "5.png"]
+    for mark, name in marks:
+        found = archive(cut_client, f"/cutouts/directory/{number}.zip?file={mark}")
+        assert found.namelist()[0] == name
 
 
 def test_a_list_that_is_sent_again_has_the_same_address(cut_client: FlaskClient, cut_world: Any) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from PIL import Image, ImageSequence
 from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
+from awe.config import Settings
 from awe.errors import BadRequest
 from awe.model.access import issue_token
 from awe.model.persistent import Persistent, Privileges
+from awe.services.app import create_app
 from awe.services.depcut_matrix import main_classes, offered_classes, usual_classes
 from awe.services.depcut_runs import DepcutRun
 from awe.services.light_curve import COLUMNS, Axis, Point, light_curve
@@ -447,3 +450,27 @@ def test_ticks_are_few_round_and_within_the_axis(low: float, width: float) -> No
 
     assert 1 <= len(ticks) <= 7
     assert all(-1e-6 <= axis.place(t) <= 100 + 1e-6 for t in ticks)
+
+
+# -- the service by itself
+
+
+def test_the_service_alone_cuts_its_own_pictures(cut_world: Any, tmp_path: Path) -> None:
+    app = create_app(Settings(home=tmp_path), cut_world.engine, cut_world.store, services=("depcuts",))
+    client = app.test_client()
+    page = client.get(f"/depcuts/sources/{cut_world.ids['slid']}?sids=12&classes=ReducedFrame,BiasFrame").text
+    pictures = [a.replace("&amp;", "&") for a in re.findall(r'<img src="([^"]*)', page)]
+
+    assert len(pictures) == 6
+    assert all(a.startswith("/depcuts/cell/") for a in pictures)
+    assert [client.get(a).status_code for a in pictures] == 6 * [200]
+    assert "/object/" not in page
+
+
+def test_pictures_come_from_the_service_that_runs_elsewhere(cut_world: Any, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, service_addresses="cutouts=http://images.example:8002")
+    client = create_app(settings, cut_world.engine, cut_world.store, services=("depcuts",)).test_client()
+    answer = client.get(f"/depcuts/sources/{cut_world.ids['slid']}?sids=12&classes=ReducedFrame")
+
+    assert answer.text.count('src="http://images.example:8002/cutouts/frame/') == 3
+    assert "http://images.example:8002" in answer.headers["Content-Security-Policy"]

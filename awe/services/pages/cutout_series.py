@@ -50,9 +50,7 @@ ROWS = 60
 LARGEST_PAGE = 500
 RUNS = 60
 PAGE = Parameter("page", "page of the list", "integer", default=1, low=1, high=1_000_000)
-PER_PAGE = Parameter(
-    "rows", "sources, associates or positions on a page", "integer", default=ROWS, low=1, high=LARGEST_PAGE
-)
+PER_PAGE = Parameter("rows", "cutouts on a page", "integer", default=ROWS, low=1, high=LARGEST_PAGE)
 FORMS = Parameter("form", "kinds of files, separated by commas", default="png", example="png,fits", parse=_forms)
 SHOW = Parameter("show", "which files are listed and marked", choices=("png", "jpg", "zip", "fits", "all", "clear"))
 KIND = Parameter("kind", "what the series is of", choices=tuple(SELECTIONS), example="sources")
@@ -119,9 +117,9 @@ def archive(kind: str, which: str) -> Response:
 def listing(kind: str, which: str, suffix: str) -> Response:
     """Send the manifest of a run."""
     run, _, _ = _asked(kind, which)
-    page = load(session(), parts(current_app).store, run, None, 0)
-    check_size(page.total)
-    forms = _asked_forms()
+    store, forms = parts(current_app).store, _asked_forms()
+    check_size(load(session(), store, run, 1, 0).total)
+    page = load(session(), store, run, None, 0)
     if suffix == "json":
         return Response(json.dumps(manifest(page, forms), indent=1), mimetype="application/json")
     return Response(manifest_csv(manifest_rows(page, forms), run), mimetype="text/csv")
