@@ -168,12 +168,15 @@ def of_list(kind: str) -> Response:
     return redirect(changed(run.path, {}, **{chosen: run.chosen.get(chosen)}, **run.request.query()))  # type: ignore[return-value]
 
 
+_RUNS = Operation("Earlier series of cutouts, newest first", (PAGE,))
+
+
 @cutout_series.get("/cutouts/runs")
 @cutout_series.get("/cutouts/runs.json", endpoint="runs_json")
-@describe(Operation("Earlier series of cutouts, newest first", (PAGE,)))
+@describe(_RUNS)
 def runs() -> Response:
     """Show what was made before."""
-    number = PAGE.read(request.args.get("page"))
+    number = _RUNS.read(request.args)["page"]
     found = _seen(earlier(session(), "cutouts", number, RUNS))
 
     def as_json() -> list[dict[str, Any]]:

@@ -190,12 +190,15 @@ def curve(number: int, suffix: str) -> Response:
     return Response(buffer.getvalue(), mimetype="text/csv")
 
 
+_RUNS = Operation("Earlier dependency cutouts, newest first", (PAGE,))
+
+
 @depcuts.get("/depcuts/runs")
 @depcuts.get("/depcuts/runs.json", endpoint="runs_json")
-@describe(Operation("Earlier dependency cutouts, newest first", (PAGE,)))
+@describe(_RUNS)
 def runs() -> Response:
     """Show what was looked at before."""
-    page = PAGE.read(request.args.get("page"))
+    page = _RUNS.read(request.args)["page"]
     found = seen_by(session(), earlier(session(), "depcuts", page, RUNS))
 
     def as_json() -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Whether the parts of the system answer, for whoever watches over it."""
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, current_app, jsonify, request
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -14,10 +14,14 @@ from awe.services.site import site_name
 health = Blueprint("health", __name__)
 
 
+_SHOW = Operation("Whether database and data server answer: 200, or 503.", answers=("application/json",))
+
+
 @health.get("/healthz")
-@describe(Operation("Whether database and data server answer: 200, or 503.", answers=("application/json",)))
+@describe(_SHOW)
 def show() -> Response:
     """Answer 200 if database and data server do, else 503, and say which does not."""
+    _SHOW.read(request.args)
     state = {"database": _database(), "data_server": _data_server()}
     well = all(answer == "ok" for answer in state.values())
     response = jsonify({"status": "ok" if well else "degraded", "version": __version__} | state | {"site": _site()})
