@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
@@ -206,3 +207,27 @@ def test_what_is_flattened_is_shown_once() -> None:
         ("wcs.CTYPE1", "RA---TAN", None),
         ("seeing", 0.7, 0.1),
     ]
+
+
+NONSENSE = (
+    "..", "../../etc/passwd", "<script>alert(1)</script>", "' or 1=1 --", "{{7*7}}", "\u202e", "x" * 3000, "-1", "nan",
+    "1e309", "9" * 30, "1:10^9", "6:1", "1,,2", "%", "\r\nSet-Cookie: x=1", "\u0663", "1_0", "0x10", "\u00b2",
+)  # fmt: skip
+PLACES = (
+    "/object/{}", "/object/{}/tree", "/object/{}/why", "/object/{}/why-not", "/object/{}/header", "/object/{}/file",
+    "/object/{}/branch", "/compare/{}/1", "/compare/1/{}", "/night/{}", "/night/EFOSC2/{}", "/night/{}/2026-01-27",
+    "/instrument/{}", "/filter/{}", "/run/{}", "/grid/{}",
+    "/object/1?expand={}", "/object/1?depth={}", "/object/1?rows={}", "/object/1?plane={}", "/object/1/branch?level={}",
+    "/object/1/branch?page={}", "/object/1/tree?down={}", "/compare?left={}", "/compare/1/2?all={}",
+    "/nights?before={}", "/jobs?state={}", "/jobs?page={}", "/object/1?{}=1", "/nights?{}=1", "/compare/1/2?{}=1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_nonsense_is_refused_wherever_it_stands(client: FlaskClient, place: str) -> None:
+    for text in NONSENSE:
+        answer = client.get(place.format(quote(text, safe="")))
+
+        assert answer.status_code in (400, 404), text
+        assert "<script>alert" not in answer.text
+        assert "Set-Cookie" not in answer.headers
