@@ -23,7 +23,7 @@ VERSION = 1
 """Goes up when the same address gives other bytes than before."""
 FOREVER = "private, max-age=31536000, immutable"
 QUICK = 500_000
-"""Pixels up to which a section is made again as fast as it is found on disk: such are kept in memory only."""
+"""Pixels up to which a part of an image is made again as fast as it is found on disk: kept in memory only."""
 SHORTLY = "private, max-age=60"
 """For what lies around a position of the sky on an exposure, whose astrometry may be solved again."""
 
@@ -85,7 +85,8 @@ def picture(which: str, form: str) -> Response:
                 return fits_section(pixels, images().header(image, wanted.plane), region, factor)
             return draw(pixels, wanted.look, form)
 
-    response = kept(name, MEDIA_TYPES[form], make, on_disk=region.width * region.height > QUICK)
+    is_small_part = region.width * region.height <= min(QUICK, image.nx * image.ny - 1)
+    response = kept(name, MEDIA_TYPES[form], make, on_disk=not is_small_part)
     if wanted.is_by_sky and not image.is_gridded:
         response.headers["Cache-Control"] = SHORTLY
     response.headers["X-Binning"] = str(factor)
