@@ -42,6 +42,8 @@ class Judgement(Base):
         if self.before is None or self.after is None:
             return ""
         words = validity_words if self.subject == "is_valid" else flag_words
+        if self.before == self.after:
+            return f"{words(self.after)}, again"
         return f"{words(self.before)} → {words(self.after)}"
 
     def as_dict(self) -> dict[str, Any]:

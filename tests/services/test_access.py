@@ -334,6 +334,16 @@ def test_one_rule_says_who_may_judge(engine: Engine, world: Any) -> None:
             require_judge(Person("ann", "default"), coadd)
 
 
+def test_the_history_says_what_changed_in_words() -> None:
+    def words(subject: str, before: int | None, after: int | None) -> str:
+        return Judgement(subject=subject, before=before, after=after).change
+
+    assert words("is_valid", 1, 0) == "valid → invalid"
+    assert words("is_valid", 1, 1) == "valid, again"
+    assert words("quality_flags", 0, 1) == "none → few inputs"
+    assert words("comment", None, None) == ""
+
+
 def test_flags_that_stay_as_they_are_make_a_comment(engine: Engine, world: Any) -> None:
     with Session(engine) as session:
         coadd = session.get_one(Coadd, world.ids["Coadd"])
