@@ -117,6 +117,11 @@ class _Reader:
         linked = name.links or other.links or name.is_link or other.is_link
         if linked or not isinstance(op, ast.Eq | ast.NotEq | ast.Lt | ast.LtE | ast.Gt | ast.GtE):
             raise self._refusal(node, f"only attributes of {self.cls.__name__} itself can be compared with each other")
+        kinds = kind_of(name.end), kind_of(other.end)
+        if kinds[0] != kinds[1] or kinds[0] in ("choice", "structure", "truth"):
+            raise self._refusal(
+                node, f"{name.end.key} is a {kinds[0]}, {other.end.key} a {kinds[1]}: they can't be compared"
+            )
         return plain(_COMPARISONS[type(op)](name.end, other.end))
 
     def _compared(self, name: Named, op: ast.cmpop, right: ast.expr) -> ColumnElement[bool]:

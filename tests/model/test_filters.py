@@ -155,6 +155,7 @@ REFUSED = [
     ("exptme > 5", "position 1: ReducedFrame has no attribute 'exptme'; near ones: exptime"),
     ('filter.nme == "g"', "Filter has no attribute 'nme'; near ones: name"),
     ("filter.name == g", 'position 16: g is no attribute; a text stands in quotes: "g"'),
+    ("exptime = object", "exptime is a number, object a text: they can't be compared"),
     ('exptime > "a"', "position 11: exptime is compared with a number, got 'a'"),
     ("exptime == True", "compared with a number"),
     ("exptime", "must be compared"),
