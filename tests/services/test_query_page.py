@@ -84,6 +84,25 @@ def test_attributes_of_what_links_lead_to_become_conditions_and_columns(client: 
     }
 
 
+def test_the_form_keeps_the_order_of_columns(client: FlaskClient) -> None:
+    chosen = {"column": ["object_id", "exptime", "raw.airmass", "background"], "order": "background,bias,object_id"}
+    answer = client.get("/query/ReducedFrame", query_string=chosen, follow_redirects=True)
+
+    assert answer.request.args["columns"] == "background,object_id,exptime,raw.airmass"
+    assert set(answer.request.args) == {"columns"}
+
+
+def test_the_usual_columns_are_not_stated(client: FlaskClient) -> None:
+    page = client.get("/query/Coadd").text
+    usual = re.search(r'name="order" value="([^"]*)"', page)
+    checked = re.findall(r'name="column" value="([^"]*)" checked', page)
+    assert usual is not None
+    answer = client.get("/query/Coadd", query_string={"column": checked, "order": usual[1]}, follow_redirects=True)
+
+    assert set(checked) == set(usual[1].split(","))
+    assert dict(answer.request.args) == {}
+
+
 @pytest.mark.parametrize(
     ("near", "within", "count"),
     [

@@ -9,7 +9,7 @@ from awe.services.column_conditions import OPERATORS
 from awe.services.declared import summary_of
 from awe.services.operations import Operation, Parameter, describe
 from awe.services.pages.tables import class_named
-from awe.services.query_form import form_parameters, parse_unfold, query_form, sky_condition, sortable
+from awe.services.query_form import chosen_columns, form_parameters, parse_unfold, query_form, sky_condition, sortable
 from awe.services.table_request import (
     BOX,
     OPEN_ENDED,
@@ -29,6 +29,7 @@ _OWN = (
     Parameter("close", "a link to fold", example="bias"),
     Parameter("near", "position on the sky to search around", example="10:10:24 -01:00:30"),
     Parameter("within", "radius of the search, or width x height", example="5 arcmin"),
+    Parameter("order", "columns whose order is kept, where they are chosen again", example="object_id,object"),
     Parameter("show", "rows: go to the table", choices=("rows",)),
 )
 _SHOW = Operation(
@@ -48,7 +49,7 @@ def show(name: str) -> Response:
     cls = class_named(name)
     given = request.args.to_dict()
     if "column" in request.args:
-        given["columns"] = ",".join(request.args.getlist("column"))
+        given["columns"] = chosen_columns(cls, request.args.getlist("column"), given.pop("order", ""))
         del given["column"]
     own = {p.name: p.read(given.get(p.name)) for p in _OWN}
     unfolded = parse_unfold(cls, given)
