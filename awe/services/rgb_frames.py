@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from awe.errors import BadRequest, NotFound
 from awe.kernels.wcs import Wcs
-from awe.model.access import visible
+from awe.model.access import visible, visible_numbers
 from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.frame import Frame
 from awe.model.instrument import Filter
@@ -113,16 +113,32 @@ def frames_of_target(session: Session, name: str, filters: str = "") -> tuple[in
     Filters are names or bands, separated by commas; without them, the target must have three, and the one of the
     longest wavelength is red.
     """
-    grid = session.scalar(select(GridTarget.object_id).where(GridTarget.name == name.strip()[:_LONGEST_NAME]))
-    if grid is None and re.fullmatch(r"\d{1,18}", name.strip()):
-        grid = session.scalar(select(GridTarget.object_id).where(GridTarget.object_id == int(name)))
-    if grid is None:
-        raise NotFound(f"no grid target {name.strip()[:100]!r}")
+    grid = _grid_target(session, name.strip())
     found: dict[str, tuple[str, int]] = {}
     for cls in (RegriddedFrame, Coadd):
         found |= _by_filter(session, cls, grid)
     chosen = _wanted(found, [f.strip() for f in filters.split(",") if f.strip()], name)
     return found[chosen[0]][1], found[chosen[1]][1], found[chosen[2]][1]
+
+
+def target_names(session: Session, most: int) -> list[str]:
+    """Return the names of the newest grid targets."""
+    own = GridTarget.__table__.c
+    query = select(own.name).order_by(own.object_id.desc()).limit(most)
+    return list(session.scalars(visible_numbers(session, query, own.object_id)))
+
+
+def _grid_target(session: Session, name: str) -> int:
+    """Return the number of a grid target, given by its name or number."""
+    own = GridTarget.__table__.c
+    wanted = [own.name == name[:_LONGEST_NAME]]
+    if re.fullmatch(r"\d{1,18}", name):
+        wanted.append(own.object_id == int(name))
+    for one in wanted:
+        number = session.scalar(visible_numbers(session, select(own.object_id).where(one), own.object_id))
+        if number is not None:
+            return int(number)
+    raise NotFound(f"no grid target {name[:100]!r}")
 
 
 def _by_filter(session: Session, cls: type[Coadd] | type[RegriddedFrame], grid: int) -> dict[str, tuple[str, int]]:

@@ -231,7 +231,7 @@ def test_the_chosen_files_of_associates_are_those_of_the_directory(site: Site) -
     found = re.search(r"/cutouts/directory/\d+", run)
     assert found is not None
     directory = f"{site.address}{found[0]}"
-    second = {"page": 2, "rows": 1}
+    second = {"page": 2, "rows": 2}
     names = [f["file"] for f in requests.get(f"{directory}.json", second, timeout=60).json()["files"]]
     keys = re.findall(r'name="file" value="([^"]+)"', requests.get(directory, second, timeout=60).text)
     archive = requests.get(f"{directory}.zip", {"file": keys}, timeout=60).content

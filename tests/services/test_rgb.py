@@ -4,7 +4,7 @@ import io
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ class Sky:
 
     client: FlaskClient
     engine: Any
+    settings: Settings = field(default_factory=Settings)
     ids: dict[str, int] = field(default_factory=dict)
     images: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -80,7 +81,7 @@ def sky(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sky]:
     with start_data_server(folder / "files") as server:
         settings = Settings(home=folder, database=str(engine.url), data_server=server.address, user="ann")
         store = Store(server.address, folder / "cache")
-        found = Sky(create_app(settings, engine, store).test_client(), engine)
+        found = Sky(create_app(settings, engine, store).test_client(), engine, settings)
         turned = tan(30.0, 10.0, 0.4, 420, 400, rotation=30.0)
         frames: list[tuple[str, str, Wcs, tuple[int, int]]] = [
             *((band, band, FIELD, (NY, NX)) for band in "irg"),
@@ -430,6 +431,20 @@ def test_what_is_too_large_is_binned_by_as_little_as_possible(nx: int, ny: int, 
 
     assert region.least_bin == factor
     assert -(-nx // factor) * -(-ny // factor) <= LARGEST_PICTURE
+
+
+def test_what_a_visitor_may_not_see_is_in_no_picture_and_no_gallery(sky: Sky) -> None:
+    made = address(sky, "i", "r", "g")
+    assert sky.client.get(made).status_code == 200
+    store = Store(sky.settings.data_server, sky.settings.home / "cache")
+    closed = create_app(replace(sky.settings, open_reading=False), sky.engine, store).test_client()
+    with Session(sky.engine) as session:
+        target = session.get_one(Coadd, sky.ids["i"]).grid_target.name
+
+    for path in (made, made.replace(".png", ".json"), made.replace(".png", "/tiles/0/0_0.jpg")):
+        assert closed.get(path).status_code == 404
+    assert closed.get("/rgb/target.png", query_string={"target": target, "filters": "i,r,g"}).status_code == 404
+    assert closed.get("/rgb/earlier.json").json == {"page": 1, "pictures": []}
 
 
 def test_links_lead_to_pictures_and_to_the_page(sky: Sky) -> None:

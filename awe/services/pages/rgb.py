@@ -5,10 +5,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from flask import Blueprint, Response, current_app, jsonify, redirect, request, url_for
-from sqlalchemy import select
 
 from awe.errors import AweError, BadRequest
-from awe.model.observation import GridTarget
 from awe.model.rendering import Rendering
 from awe.services import links
 from awe.services.encoding import MEDIA_TYPES
@@ -20,7 +18,7 @@ from awe.services.pages.imageview_tiles import pyramids
 from awe.services.parts import parts
 from awe.services.renderings import earlier, record
 from awe.services.rgb import VERSION, Scene, check_tile, make_rgb, make_tile, scene_of
-from awe.services.rgb_frames import bands_of, frame_named, frames_of_target, parse_ids
+from awe.services.rgb_frames import bands_of, frame_named, frames_of_target, parse_ids, target_names
 from awe.services.rgb_request import COLOURS, LOOKS, PARAMETERS, RgbRequest
 from awe.services.sessions import session
 from awe.services.stored_frames import stored_frames
@@ -32,6 +30,8 @@ GALLERY_SIZE = 24
 PREVIEW = 900
 """Most columns of the picture on the page, and of one in the gallery."""
 THUMBNAIL = 240
+PROPOSED = 100
+"""Grid targets that the form proposes."""
 
 IDS = Parameter("ids", "numbers of the frames shown as red, green and blue", example="12,13,14")
 FORM = Parameter("form", "kind of file", choices=tuple(MEDIA_TYPES), example="png")
@@ -135,7 +135,7 @@ def page() -> Response:
     except AweError as error:
         problem = error
     gallery = _gallery(1, 6)
-    targets = _targets()
+    targets = target_names(session(), PROPOSED)
     session().rollback()
     status = problem.status if problem else 200
 
@@ -285,9 +285,3 @@ def _page_query(address: str) -> dict[str, Any]:
 
 def _looks_in(address: str) -> dict[str, str]:
     return dict(parse_qsl(address.partition("?")[2]))
-
-
-def _targets() -> list[str]:
-    """Return the names of the newest grid targets, for the form to propose."""
-    query = select(GridTarget.name).order_by(GridTarget.object_id.desc()).limit(100)
-    return list(session().scalars(query))
