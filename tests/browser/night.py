@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 from waitress.server import create_server
 
@@ -55,6 +55,8 @@ class Site:
     engine: Engine
     store: Store
     app: Any
+    newest: int
+    """The number of the last object that was there at the start."""
 
     def ids(self, class_name: str) -> list[int]:
         """Return the numbers of the objects of a class, oldest first."""
@@ -63,8 +65,8 @@ class Site:
             return list(session.scalars(query))
 
     def one(self, class_name: str) -> int:
-        """Return the number of the newest object of a class that was made here."""
-        return self.ids(class_name)[-1]
+        """Return the number of the newest object of a class that was there at the start."""
+        return max(number for number in self.ids(class_name) if number <= self.newest)
 
     def ingest_external(self, paths: list[Path], **stated: Any) -> list[int]:
         """Take in calibrated frames made elsewhere; return their numbers."""
@@ -95,12 +97,14 @@ def served(folder: Path) -> Iterator[Site]:
     """Serve the night of a folder as `awe serve` does, on a free port."""
     with _opened(folder) as (settings, engine, store):
         app = create_app(settings, engine, store)
+        with Session(engine) as session:
+            newest = session.scalar(select(func.max(Persistent.object_id)))
         sockets: dict[Any, Any] = {}
         web = create_server(app, sockets, host="127.0.0.1", port=0, threads=8, clear_untrusted_proxy_headers=True)
         thread = threading.Thread(target=web.run)
         thread.start()
         try:
-            yield Site(f"http://127.0.0.1:{web.effective_port}", settings, engine, store, app)
+            yield Site(f"http://127.0.0.1:{web.effective_port}", settings, engine, store, app, newest)
         finally:
             web.trigger.pull_trigger(lambda: [s.close() for s in [*sockets.values()]])
             thread.join(10)
