@@ -125,6 +125,14 @@ def read(store: Store, wanted: Plan, part: Box) -> np.ndarray:
     return store.section(frame.filename, wanted.hdu, *box, local=wanted.request.where == Where.AUTO)
 
 
+def _cutter(store: Store, wanted: Plan) -> str:
+    """Return in words where the pixels of a plan are cut out."""
+    if wanted.request.where == Where.IMAGESERVER:
+        return "this server, from the whole file"
+    is_here = wanted.request.where == Where.AUTO and store.cache.find(wanted.spot.frame.filename) is not None
+    return "this server, from the file that is here" if is_here else f"the data server {store.address}"
+
+
 def finished(wanted: Plan, pixels: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
     """Return the image of a cutout from pixels of the frame, which begin at a corner; blank where there are none."""
     if not wanted.request.north:
@@ -144,10 +152,7 @@ def make_cutout(store: Store, spot: Spot, request: CutoutRequest, form: str, jou
             f"which is {frame.nx} x {frame.ny}"
         )
     part = made.part
-    where = {Where.AUTO: "its file if it is here, else by the data server", Where.DATASERVER: "the data server"}
-    with journal.step(
-        "section", f"cut {part} of {spot.frame.filename} by {where.get(Where(request.where), 'this server')}"
-    ):
+    with journal.step("section", f"cut {part} of {spot.frame.filename} by {_cutter(store, made)}"):
         pixels = read(store, made, part)
     with journal.step("turn" if request.north else "frame", f"{made.nx} x {made.ny} pixels around the position"):
         image = finished(made, pixels, (part.x0, part.y0))

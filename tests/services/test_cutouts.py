@@ -182,6 +182,7 @@ def test_where_the_pixels_are_cut_does_not_change_them(cut_client: FlaskClient, 
     files = {w: opened(cut_client, f"{address}.fits?x=90&y=90&where={w}")[0] for w in ("dataserver", "imageserver")}
 
     np.testing.assert_array_equal(files["dataserver"], files["imageserver"])
+    assert "the file that is here" in cut_client.get(f"{address}.json?x=90&y=90").json["steps"][0]["what"]
     assert "data server" in by["dataserver"]["steps"][0]["what"]
     assert "this server" in by["imageserver"]["steps"][0]["what"]
     cut_world.store.cache.forget(f"Sci-Coadd-{cut_world.ids['coadd']}.fits")
