@@ -15,8 +15,8 @@ from awe.store import Store
 
 TILE = 512
 """Side of the squares of a frame whose cutouts are read together, pixel."""
-WASTE = 3.0
-"""Pixels that may be read for each one that is needed, for the sake of one read instead of many."""
+WASTE = 8.0
+"""Pixels that may be read for each one that is needed: a read costs as much as some hundred thousand pixels more."""
 READERS = 4
 AHEAD = 6
 """Groups that are read before they are wanted."""
