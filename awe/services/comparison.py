@@ -88,7 +88,9 @@ def _judgements(left: ObjectView, right: ObjectView) -> Iterator[Line]:
     yield _line("judgement", left.judgement, right.judgement)
     yield _line("reason", left.reason_invalid or "", right.reason_invalid or "")
     yield _line("quality flags", ", ".join(left.flags), ", ".join(right.flags))
-    yield _line("up to date", _staleness(left), _staleness(right))
+    known = left.stale is not None and right.stale is not None
+    told = _staleness(left), _staleness(right)
+    yield Line("up to date", *told, differs=known and told[0] != told[1])
     yield _line("remark", left.remark or "", right.remark or "")
 
 

@@ -88,6 +88,16 @@ def test_an_object_does_not_differ_from_itself(client: FlaskClient, world: Any) 
         assert compared(client, world.ids[name], world.ids[name]) == {}
 
 
+def test_what_is_not_known_in_time_is_no_difference(
+    client: FlaskClient, world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("awe.services.staleness_story.PATIENCE", 0.0)
+    page = client.get(f"/compare/{world.ids['ReducedFrame']}/{world.ids['RawBiasFrame']}").text
+
+    assert "takes longer to find out" in page
+    assert "up to date" not in compared(client, world.ids["ReducedFrame"], world.ids["RawBiasFrame"])
+
+
 def test_objects_of_different_classes_can_be_compared(client: FlaskClient, world: Any) -> None:
     differences = compared(client, world.ids["BiasFrame"], world.ids["chip"])
 
