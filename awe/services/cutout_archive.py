@@ -26,7 +26,7 @@ CHUNK = 1000
 FIELDS = ("file", "object_id", "class", "slid", "sid", "alid", "aid", "name", "ra", "dec", "x", "y", "reason")
 
 Chosen = tuple[int, int, str]
-"""Row of the run (source, associate, position) to count from, place of a cutout from there on, form of its file."""
+"""Member of the run to count from, place of a cutout from there on, form of its file."""
 Picked = tuple[int, str]
 _CHOSEN = re.compile(r"(?:(?P<row>[0-9]{1,6})-)?(?P<place>[0-9]{1,4})\.(?P<form>\w+)", re.ASCII)
 
@@ -36,14 +36,14 @@ class Line:
     """One file of a directory."""
 
     key: str
-    """What stands for it in an address, such as 17.png; a row may have several cutouts, or none."""
+    """What stands for it in an address, such as 17.png, or 60-17.png on a later page."""
     name: str
     member: Member
     form: str
 
 
 def directory(page: Page, first: int, forms: Iterable[str]) -> list[Line]:
-    """Return the files that a part of a run gives; `first`: the row of the run that it begins with."""
+    """Return the files that a part of a run gives; `first`: the member of the run that it begins with."""
     before = f"{first}-" if first else ""
     shown = [(i, m) for i, m in enumerate(page.members) if page.is_inside(m)]
     return [Line(f"{before}{i}.{form}", page.name(m, form), m, form) for i, m in shown for form in forms]
@@ -125,7 +125,7 @@ def _parts(chosen: Sequence[Chosen]) -> Iterator[tuple[int, list[Picked]]]:
 def parse_chosen(texts: Iterable[str]) -> list[Chosen]:
     """Return the files that the boxes of a directory name, such as `17.png`; raise BadRequest for what is none.
 
-    `60-17.png` is number 17 counted from row 60 on, both from 0.
+    `60-17.png` is number 17 counted from member 60 on, both from 0.
     """
     found = []
     for text in texts:
