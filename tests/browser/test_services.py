@@ -105,7 +105,7 @@ def test_the_viewer_is_led_by_keys(page: Page, site: Any) -> None:
 
 
 def test_all_but_the_viewers_works_without_scripts(tab: Callable[..., Page], site: Any) -> None:
-    page = tab("dark narrow", script=False)
+    page = tab("dark narrow", script=False, quiet=True)  # a picture alone is shown by a page of the browser's own
     page.goto("/")
     page.get_by_role("searchbox").fill("Coadd")
     page.get_by_role("searchbox").press("Enter")
