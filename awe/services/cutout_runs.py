@@ -68,7 +68,7 @@ SELECTIONS: dict[str, tuple[Parameter, ...]] = {
     ),
 }
 """What a run is of, by the word in its address, and the parameters that choose among it."""
-CHOSEN = {"sids": "SID", "aids": "AID"}
+CHOSEN = {"sids": "SID", "aids": "AID", "cls": "on each", "frame": "on frame", "ra": "RA", "dec": "Dec"}
 """What titles call these parameters."""
 
 
@@ -113,7 +113,7 @@ class Run:
     def title(self) -> str:
         """What it is of, in words."""
         of = {"sources": f"SourceList {self.which}", "associates": f"AssociateList {self.which}"}
-        words = [of.get(self.kind, f"positions {self.which[:8]}")]
+        words = [of.get(self.kind, f"Positions {self.which[:8]}")]
         words += [f"{CHOSEN.get(name, name)} {value}" for name, value in self.chosen.items()]
         return ", ".join([*words, f"{self.request.size} px" if self.request.extent.in_pixels else self.request.size])
 

@@ -94,7 +94,7 @@ class DepcutRun:
     @property
     def title(self) -> str:
         """What it is of, in words."""
-        words = {"sources": "SourceList", "associates": "AssociateList", "at": "object"}[self.kind]
+        words = {"sources": "SourceList", "associates": "AssociateList", "at": "Object"}[self.kind]
         chosen = [f"{CHOSEN.get(name, name)} {value}" for name, value in self.chosen.items()]
         return ", ".join([f"{words} {self.number}", *chosen])
 
