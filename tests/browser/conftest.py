@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 _night = runpy.run_path(str(Path(__file__).parent / "night.py"))
+expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 LOOKS = {"light wide": ("light", 1280), "dark narrow": ("dark", 420)}
 
 
