@@ -63,6 +63,9 @@ class Store:
         token: str | None = None,
         keep_seconds: float = 600.0,
     ) -> None:
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise BadRequest(f"a data server has an address such as http://127.0.0.1:8001, got {address[:80]!r}")
         self.address = address.rstrip("/")
         self.cache = FileCache(Path(cache_folder), cache_bytes, keep_seconds)
         self._token = token

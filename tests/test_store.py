@@ -60,6 +60,12 @@ def test_a_file_comes_back_from_cache_and_server(store: Store, elsewhere: Store,
     assert frame.exists()
 
 
+@pytest.mark.parametrize("address", ["", "localhost:8001", "ftp://127.0.0.1", "http://", "/files"])
+def test_what_is_no_address_of_a_server_is_refused_at_once(address: str, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="has an address such as"):
+        Store(address, tmp_path)
+
+
 def test_a_file_goes_by_its_own_name_unless_one_is_given(store: Store, frame: Path) -> None:
     assert store.put(frame).filename == "frame.fits"
 
