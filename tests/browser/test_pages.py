@@ -58,7 +58,7 @@ PAGES = {
     "cutouts of associates": "/cutouts/associates/{AssociateList}?aids=0:3",
     "one cutout": "/cutouts/frame/{Coadd}?x=120&y=100",
     "runs of cutouts": "/cutouts/runs",
-    "directory": "/cutouts/directory/1",
+    "directory": "/cutouts/directory/{run}",
     "colour pictures": "/rgb",
     "colour picture": "/rgb?target={target}&filters=i,r,g",
     "earlier colour pictures": "/rgb/earlier",
@@ -82,7 +82,8 @@ def address(site: Any) -> Callable[[str], str]:
     known = {name: site.one(name) for name in re.findall(r"\{([A-Z]\w+)\}", " ".join(PAGES.values()))}
     night = client.get("/nights.json").json["nights"][0]
     target = client.get("/table/GridTarget.json?columns=name").json["rows"][0]["name"]
-    client.get(f"/cutouts/sources/{known['SourceList']}?sids=0:7")
+    client.get(f"/cutouts/sources/{known['SourceList']}?sids=0:7", headers={"Accept": "text/html"})
+    known["run"] = client.get("/cutouts/runs.json").json[0]["run"]
 
     def find(name: str) -> str:
         return PAGES[name].format(
