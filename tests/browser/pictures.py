@@ -29,7 +29,7 @@ PAGES = {
     "ancestors": "/imageview/{Coadd}/ancestors?x=240&y=200",
     "cutouts": "/cutouts",
     "cutout-series": "/cutouts/sources/{SourceList}?sids=80:103",
-    "directory": "/cutouts/directory/1",
+    "directory": "/cutouts/directory/{run}",
     "rgb": "/rgb?target={target}&filters=i,r,g",
     "depcuts": "/depcuts/sources/{SourceList}?sids=100:101",
     "associates": "/depcuts/associates/{AssociateList}?aids=60",
@@ -46,6 +46,8 @@ def addresses(site: Any) -> dict[str, str]:
     night = client.get("/nights.json").json["nights"][0]
     known: dict[str, Any] = {name: site.one(name) for name in ("Coadd", "SourceList", "AssociateList")}
     known |= {"other": site.ids("Coadd")[0], "night": night["night"], "instrument": night["instrument"]}
+    client.get(f"/cutouts/sources/{known['SourceList']}?sids=80:103", headers={"Accept": "text/html"})
+    known["run"] = client.get("/cutouts/runs.json").json[0]["run"]
     known["target"] = client.get("/table/GridTarget.json?columns=name").json["rows"][0]["name"]
     return {name: path.format(**known) for name, path in PAGES.items()}
 
