@@ -86,6 +86,17 @@ class Block:
     """Products that belong to no single exposure, such as the coadd; by class."""
     lines: tuple[Line, ...]
 
+    @property
+    def seen(self) -> tuple[Line, ...]:
+        """The exposures that show the place; all, if none does."""
+        return tuple(line for line in self.lines if _shows(line)) or self.lines
+
+    @property
+    def unseen(self) -> tuple[Line, ...]:
+        """The other exposures, such as those of the other chips of a camera."""
+        shown = {line.exposure for line in self.seen}
+        return tuple(line for line in self.lines if line.exposure not in shown)
+
     def spans(self, name: str) -> bool:
         """Return whether all products of a class belong to no single exposure."""
         return name in self.shared and not any(name in line.cells for line in self.lines)
@@ -94,6 +105,10 @@ class Block:
         """Return the cells of some classes: of each the shared ones, then by exposure."""
         groups = (self.shared, *(line.cells for line in self.lines))
         return [cell for name in classes for group in groups for cell in group.get(name, ())]
+
+
+def _shows(line: Line) -> bool:
+    return any(cell.inside for cells in line.cells.values() for cell in cells)
 
 
 def local_wcs(cell: Cell, ra: float, dec: float) -> Wcs:

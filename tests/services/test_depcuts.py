@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from awe.errors import BadRequest
 from awe.model.access import issue_token
 from awe.model.persistent import Persistent, Privileges
 from awe.services.app import create_app
-from awe.services.depcut_matrix import main_classes, offered_classes, usual_classes
+from awe.services.depcut_matrix import Block, Cell, Line, main_classes, offered_classes, usual_classes
 from awe.services.depcut_runs import DepcutRun
 from awe.services.light_curve import COLUMNS, Axis, Point, light_curve
 from awe.services.parts import parts
@@ -157,6 +158,18 @@ def test_a_source_beyond_the_edge_of_an_exposure_is_none_with_its_reason(
     assert [(c["inside"], c["picture"]) for c in reduced] == 3 * [(False, None)]
     assert {c["reason"] for c in reduced} == {"outside"}
     assert next(c for c in cells if c["class"] == "Coadd")["inside"]
+
+
+def test_exposures_that_do_not_reach_the_source_stand_behind_the_others() -> None:
+    def line(exposure: int, *inside: bool) -> Line:
+        cells = tuple(Cell(None, datetime(2026, 1, 1), 1.0, 1.0, i, None) for i in inside)  # type: ignore[arg-type]
+        return Line(exposure, "", None, {"ReducedFrame": cells})
+
+    far, near, half = line(1, False, False), line(2, True, True), line(3, False, True)
+    block, nowhere = (Block(None, "", {}, lines) for lines in ((far, near, half), (far,)))  # type: ignore[arg-type]
+
+    assert (block.seen, block.unseen) == ((near, half), (far,))
+    assert (nowhere.seen, nowhere.unseen) == ((far,), ())
 
 
 def test_the_header_line_is_that_of_the_original(cut_client: FlaskClient, cut_world: Any) -> None:
