@@ -42,7 +42,9 @@ def test_from_the_start_page_to_the_files_of_cutouts(either: Page, site: Any) ->
     page.goto("/")
     page.locator("main").get_by_role("link", name="Coadd", exact=True).first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Coadd")
-    expect(page.locator("p.count")).to_contain_text("Total number of rows selected: 3, project: ALL")
+    count = len(site.ids("Coadd"))  # those of the night, and what other tests ingested
+    assert count >= 3
+    expect(page.locator("p.count")).to_contain_text(f"Total number of rows selected: {count}, project: ALL")
 
     query_a_dependency(page)
     coadd = open_the_object(page)
