@@ -139,7 +139,9 @@ def test_a_table_is_sorted_narrowed_and_its_columns_chosen(either: Page) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("folder", "catalogue"), [("efosc2", ""), ("hatp32", "refcat/gaia_dr3_g10_cones.fits:gaia_dr3")])
+@pytest.mark.parametrize(
+    ("folder", "catalogue"), [("efosc2", ""), ("hatp32", "refcat/gaia_dr3_g10_cones.fits:gaia_dr3")]
+)
 def test_a_source_of_a_real_night_leads_down_to_its_raw_frames(
     browser: Browser, tmp_path: Path, real_data: Path, folder: str, catalogue: str
 ) -> None:
