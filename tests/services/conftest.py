@@ -65,23 +65,32 @@ def empty(world: Any, databases: Any, tmp_path: Path) -> Iterator[FlaskClient]:
 
 
 @pytest.fixture
+def engine(world: Any, databases: Any) -> Iterator[Engine]:
+    """A copy of the world's database, which a test may change."""
+    copy = open_engine(databases.copy(world.engine.url.render_as_string(hide_password=False)))
+    yield copy
+    copy.dispose()
+
+
+@contextmanager
+def _statements_to(engine: Engine) -> Iterator[list[str]]:
+    """Collect the SQL statements that are sent to a database."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        sent.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
 def statements(world: Any) -> Counter:
     """A context that collects the SQL statements sent within it."""
-
-    @contextmanager
-    def collect(engine: Engine = world.engine) -> Iterator[list[str]]:
-        sent: list[str] = []
-
-        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            sent.append(statement)
-
-        event.listen(engine, "before_cursor_execute", note)
-        try:
-            yield sent
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
-
-    return collect
+    return lambda engine=world.engine: _statements_to(engine)
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +101,13 @@ def cut_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with start_data_server(folder / "files") as server:
         yield build_cutouts(engine, Store(server.address, folder / "cache"), folder)
     engine.dispose()
+
+
+@pytest.fixture
+def sent(cut_world: Any) -> Iterator[list[str]]:
+    """The SQL statements that are sent to that world."""
+    with _statements_to(cut_world.engine) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Who may see, judge and comment: tokens, signing in, forged requests, history."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from awe.config import Settings
-from awe.database import open_engine
 from awe.errors import BadRequest, NotAllowed, NotSignedIn
 from awe.model import AccessToken, Coadd, Judgement, Persistent, ReducedFrame, SignedIn
 from awe.model.access import ANYBODY, Person, issue_token, require_judge, restrict, revoke_token
@@ -20,14 +18,6 @@ from awe.model.judgement import judge
 from awe.model.persistent import Job, utc_now
 from awe.services.app import create_app
 from awe.services.visitors import COOKIE
-
-
-@pytest.fixture
-def engine(world: Any, databases: Any) -> Iterator[Engine]:
-    """A copy of the world's database, which a test may change."""
-    copy = open_engine(databases.copy(world.engine.url.render_as_string(hide_password=False)))
-    yield copy
-    copy.dispose()
 
 
 @pytest.fixture

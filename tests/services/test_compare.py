@@ -1,6 +1,5 @@
 """Two objects side by side, and which others are offered for that."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from awe.config import Settings
-from awe.database import open_engine
 from awe.model import Coadd, ReducedFrame
 from awe.model.lineage import bind
 from awe.services.app import create_app
-
-
-@pytest.fixture
-def engine(world: Any, databases: Any) -> Iterator[Engine]:
-    """A copy of the world's database, with a coadd that was made anew of two frames."""
-    copy = open_engine(databases.copy(world.engine.url.render_as_string(hide_password=False)))
-    yield copy
-    copy.dispose()
 
 
 @pytest.fixture

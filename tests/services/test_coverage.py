@@ -1,7 +1,6 @@
 """Pages of nights, instruments, filters, runs and grid targets: counts, and what is missing."""
 
 import re
-from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,12 @@ from sqlalchemy.orm import Session
 
 from awe import model
 from awe.config import Settings
-from awe.database import open_engine
 from awe.model.persistent import Persistent
 from awe.services.app import create_app
 from awe.services.coverage import night_matrix
 from awe.services.coverage_scope import everything
 
 NIGHT = "/night/EFOSC2/2026-01-27"
-
-
-@pytest.fixture
-def engine(world: Any, databases: Any) -> Iterator[Engine]:
-    """A copy of the world's database, which a test may change."""
-    copy = open_engine(databases.copy(world.engine.url.render_as_string(hide_password=False)))
-    yield copy
-    copy.dispose()
 
 
 @pytest.fixture

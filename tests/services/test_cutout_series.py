@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from sqlalchemy import event, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from awe.errors import BadRequest
@@ -31,19 +31,6 @@ from awe.services.ranges import numbers, parse_ranges, ranges_text
 from awe.services.zip_stream import zip_stream
 
 JSON = {"Accept": "application/json"}
-
-
-@pytest.fixture
-def sent(cut_world: Any) -> Iterator[list[str]]:
-    """The SQL statements that are sent."""
-    found: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        found.append(statement)
-
-    event.listen(cut_world.engine, "before_cursor_execute", note)
-    yield found
-    event.remove(cut_world.engine, "before_cursor_execute", note)
 
 
 def archive(client: FlaskClient, address: str) -> zipfile.ZipFile:

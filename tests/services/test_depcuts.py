@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
-from sqlalchemy import event, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from awe.config import Settings
@@ -34,19 +33,6 @@ LEVEL = 500.0
 X0, Y0 = 20, 10
 CALIBRATIONS = ("BiasFrame", "MasterFlatFrame", "BackgroundFrame")
 """Whose pixels say where they are: x + 1000 y, of the flat the negative of it."""
-
-
-@pytest.fixture
-def sent(cut_world: Any) -> Iterator[list[str]]:
-    """The SQL statements that are sent."""
-    found: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        found.append(statement)
-
-    event.listen(cut_world.engine, "before_cursor_execute", note)
-    yield found
-    event.remove(cut_world.engine, "before_cursor_execute", note)
 
 
 def cells_of(client: FlaskClient, address: str) -> list[dict[str, Any]]:
