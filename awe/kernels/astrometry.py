@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 
 from awe.kernels.matching import Pattern, fit_affine, match_pattern, match_positions, match_shift
 from awe.kernels.wcs import ARCSEC, Card, Wcs, separation, tangent_plane, tangent_wcs
@@ -14,6 +15,8 @@ Indices = NDArray[np.int64]
 
 LEAST_FOR_AFFINE = 6
 STARS_PER_TERM = 3
+EFFECTIVE_STARS_PER_TERM = 2
+"""A fit rests on at least so many stars per term, as weights count them, or errors are taken to be larger."""
 HIGHEST_DEGREE = 4
 CLEAR, MOST = -6.0, 0.5
 """A shift needs no further search if its chance is below 10^-6 and it matches half of what it can."""
@@ -176,7 +179,9 @@ def fit_wcs(
     """Fit world coordinates to stars whose pixel and sky positions are known.
 
     The tangent point is kept from the prior (TAN, TPV), so that chips of a mosaic keep theirs in common. Stars are
-    weighted by their errors and the scatter that these leave unexplained. Those further off than `threshold` times
+    weighted by their errors and the scatter that these leave unexplained. That scatter is taken to be large enough for
+    no fit to rest on fewer stars than it can bear: where a few have tiny errors, it would go through them whatever
+    their true errors are, and the residuals could not tell. Those further off than `threshold` times
     the expected error are thrown out, in rounds; a star that pulls the fit towards itself, as one alone in a corner
     does, is judged by how far off a fit without it would leave it (studentised residuals).
 
@@ -212,12 +217,14 @@ def fit_wcs(
         kind = choose_degree(int(used.sum()), 3 if degree is None else degree)
         if kind < 0:
             break
+        least = _least_scatter(sigma[used], kind)
+        total = np.sqrt(sigma**2 + max(extra, least))
         weight = 1 / total[used] ** 2
         wcs = _fitted(x[used], y[used], ra[used], dec[used], weight, prior, kind)
         distance = _sky_residuals(wcs, x, y, ra, dec) / np.sqrt(1 - _leverage(x, y, total, used, kind))
         # a median distance of 1.177 sigma is that of a circular normal distribution
         last = extra
-        extra = max((float(np.median(distance[used])) / 1.177) ** 2 - float(np.median(sigma[used] ** 2)), 0.0)
+        extra = max((float(np.median(distance[used])) / 1.177) ** 2 - float(np.median(sigma[used] ** 2)), least)
         total = np.sqrt(sigma**2 + extra)
         kept = given & (distance < threshold * total)
         if not kept.any() or ((kept == used).all() and abs(extra - last) <= 0.01 * extra):
@@ -234,6 +241,23 @@ def _leverage(x: Array, y: Array, sigma: Array, used: NDArray[np.bool_], degree:
     design = np.column_stack(terms)[used] / sigma[used, None]
     leverage[used] = np.sum(np.linalg.qr(design)[0] ** 2, axis=1)
     return np.minimum(leverage, 0.99)
+
+
+def _least_scatter(sigma: Array, degree: int) -> float:
+    """Return the smallest variance that, added to those of all stars, has enough of them carry a fit of this degree.
+
+    Weights w count as many stars as (sum w)^2 / sum w^2 (Kish 1965).
+    """
+    wanted = min(EFFECTIVE_STARS_PER_TERM * (degree + 1) * (degree + 2) / 2, 0.9 * len(sigma))
+
+    def missing(scatter: float) -> float:
+        weight = 1 / (sigma**2 + scatter)
+        return wanted - float(weight.sum() ** 2 / np.sum(weight**2))
+
+    if missing(0.0) <= 0:
+        return 0.0
+    largest = float(np.max(sigma**2))
+    return float(brentq(missing, 0.0, 100 * largest, xtol=1e-6 * largest, rtol=1e-3))
 
 
 def proper_motion(

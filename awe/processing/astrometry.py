@@ -45,7 +45,7 @@ class Known:
     what: str
 
 
-@makes(AstrometricParameters, version=1)
+@makes(AstrometricParameters, version=2)
 def make_astrometric_parameters(product: AstrometricParameters, products: Products) -> None:
     """Match the stars of a frame to a catalogue, or to the first exposure of the target, and fit the coordinates."""
     reduced = product.reduced

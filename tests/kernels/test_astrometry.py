@@ -121,6 +121,34 @@ def test_the_error_of_the_solution_is_true():
     assert np.sqrt(np.mean(np.square(moves))) == pytest.approx(np.mean(errors), rel=0.15)
 
 
+def test_a_few_stars_with_tiny_errors_do_not_carry_the_fit_alone():
+    """Five stars are said to be good to 0.01 px, and aren't: all have true errors of 0.2 px."""
+    plain = tan(150.0, 2.2, 0.2, NX, NY)
+    stated = np.where(np.arange(18) < 5, 0.01, 0.5)
+    residuals, errors = [], []
+    for seed in range(40):
+        _, x, y, ra, dec = simulated(100 + seed, 18, error=0.2, wcs=plain)
+        fit = fit_wcs(x, y, stated, ra, dec, 0.0, plain, 2)
+        residuals.append(np.sqrt(np.mean(fit.dx[:5] ** 2 + fit.dy[:5] ** 2) / 2))
+        errors.append(fit.error_ra / 0.2)
+
+    # equal weights would leave 0.2 sqrt(1 - 6/18) = 0.16 px; the five have more weight, and hide more
+    assert 0.06 < np.median(residuals) < 0.16
+    # 0.2 / sqrt(18) = 0.05 px, where their stated errors say 0.01 / sqrt(5) = 0.004
+    assert 0.05 < np.median(errors) < 0.15
+
+
+def test_errors_of_many_stars_are_believed():
+    """Bright stars have a hundredth of the errors of faint ones; enough of them carry the fit."""
+    rng, x, y, ra, dec = simulated(7, 120, error=0.0)
+    error = np.where(np.arange(120) < 60, 0.005, 0.5)
+    x, y = x + rng.normal(0, error), y + rng.normal(0, error)
+    fit = fit_wcs(x, y, error, ra, dec, 0.0, TRUE, 3)
+
+    # 0.005 px and 10 terms of 60 stars; a fit that counts all stars alike misses by 0.1 px
+    assert max(truth_rms(fit.wcs)) < 0.005
+
+
 def test_chips_of_a_mosaic_keep_their_tangent_point():
     _, x, y, ra, dec = simulated(6, 200)
     far = TRUE.shifted(9000, -5000)
