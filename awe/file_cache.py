@@ -31,7 +31,8 @@ class FileCache:
         """Return the path of a cached file and mark it as used now; None if it is not cached."""
         path = self.place(filename)
         try:
-            os.utime(path)
+            # the date of the content stays: by it, readers know a file whose header they remember
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
         except FileNotFoundError:
             return None
         return path
@@ -108,7 +109,7 @@ def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
             stat = file.stat()
         except FileNotFoundError:
             continue  # removed by another process since
-        yield stat.st_mtime, stat.st_size, Path(file.path)
+        yield stat.st_atime, stat.st_size, Path(file.path)
 
 
 def _shard(filename: str) -> str:

@@ -10,6 +10,7 @@ import secrets
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from astropy.io import fits
 from astropy.io.fits import Header, VerifyError
 from astropy.utils.exceptions import AstropyUserWarning
 
-from awe.errors import BadFile, BadRequest
-from awe.fits_layout import Hdu, file_contents, plain_float32, scan
+from awe.errors import BadFile, BadRequest, NotFound
+from awe.fits_layout import COMPRESSED, Hdu, Scaling, file_contents, scan
 from awe.fits_verify import verify
 
 __all__ = [
@@ -52,7 +53,7 @@ class Planes:
     """The images of one file by their names, each read when its rows are asked for."""
 
     header: Header
-    stored: Mapping[str, tuple[np.ndarray, Header]]
+    stored: Mapping[str, tuple[np.ndarray, Scaling]]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -65,8 +66,8 @@ class Planes:
 
     def rows(self, plane: str, y0: int = 0, y1: int | None = None) -> np.ndarray:
         """Return rows y0 to y1 (half-open) of a plane: float32, or uint8 if so stored, in native byte order."""
-        pixels, header = self.stored[plane]
-        return _scaled(pixels[y0:y1], header)
+        pixels, scaling = self.stored[plane]
+        return scaling.values(pixels[y0:y1])
 
 
 def read_image(path: Path, hdu: int | str | None = None) -> tuple[np.ndarray, Header]:
@@ -76,26 +77,34 @@ def read_image(path: Path, hdu: int | str | None = None) -> tuple[np.ndarray, He
     """
     contents, found = _open(path, hdu)
     pixels = _stored(path, contents, found)
-    return _scaled(pixels, found.header).astype(np.float32, copy=False), _image_header(path, found)
+    return found.scaling.values(pixels).astype(np.float32, copy=False), _image_header(path, found)
 
 
 def section(path: Path, hdu: int | str | None, x0: int, x1: int, y0: int, y1: int) -> np.ndarray:
     """Return the pixels x0 to x1, y0 to y1 (from 0, half-open): float32, or uint8 if so stored."""
-    contents, found = _open(path, hdu)
+    try:
+        stat = path.stat()
+    except FileNotFoundError as error:
+        raise NotFound(f"no file {path}") from error
+    found = _image_in(path, stat.st_size, stat.st_mtime_ns, hdu)
     ny, nx = found.shape
     if not (0 <= x0 < x1 <= nx and 0 <= y0 < y1 <= ny):
         raise BadRequest(f"pixels x {x0}:{x1}, y {y0}:{y1} lie outside {path.name}, whose image is {nx} x {ny} (x, y)")
-    return _scaled(_stored(path, contents, found, (slice(y0, y1), slice(x0, x1))), found.header)
+    contents = None if found.kind == COMPRESSED else file_contents(path)
+    return found.scaling.values(_stored(path, contents, found, (slice(y0, y1), slice(x0, x1))))
+
+
+@lru_cache(maxsize=512)
+def _image_in(path: Path, _size: int, _mtime_ns: int, hdu: int | str | None) -> Hdu:
+    """Return where an image lies; to read its header takes longer than to read a section, so it is remembered."""
+    return _open(path, hdu)[1]
 
 
 def from_bytes(contents: bytes, what: str) -> np.ndarray:
     """Return the pixels of the first image of a FITS file in memory: float32, or uint8 if so stored."""
-    plain = plain_float32(contents)
-    if plain is not None:
-        return plain.astype(np.float32)
     for hdu in scan(Path(what), contents):
         if hdu.is_image:
-            return _scaled(hdu.pixels(contents), hdu.header)
+            return hdu.scaling.values(hdu.pixels(contents))
     raise BadFile(f"{what} holds no image")
 
 
@@ -128,8 +137,9 @@ def open_planes(path: Path) -> Planes:
     if not images:
         raise BadFile(f"{path} holds no image: {', '.join(map(str, hdus))}")
     names = [hdu.name or (PLANES[i] if i < len(PLANES) else f"HDU{hdu.index}") for i, hdu in enumerate(images)]
-    stored = {name: (_stored(path, contents, hdu), hdu.header) for name, hdu in zip(names, images, strict=True)}
-    return Planes(_image_header(path, images[0]), stored)
+    header = _image_header(path, images[0])
+    stored = {name: (_stored(path, contents, hdu), hdu.scaling) for name, hdu in zip(names, images, strict=True)}
+    return Planes(header, stored)
 
 
 def write_image(path: Path, planes: Mapping[str, np.ndarray], header: Header | Mapping[str, Any] | None = None) -> None:
@@ -180,7 +190,7 @@ def _open(path: Path, wanted: int | str | None, image: bool = True) -> tuple[Any
 
 
 def _stored(path: Path, contents: Any, hdu: Hdu, part: tuple[slice, slice] = (slice(None), slice(None))) -> np.ndarray:
-    if hdu.kind != "COMPRESSED":
+    if hdu.kind != COMPRESSED:
         return hdu.pixels(contents)[part]
     try:
         with _opened(path) as hdus:
@@ -190,7 +200,7 @@ def _stored(path: Path, contents: Any, hdu: Hdu, part: tuple[slice, slice] = (sl
 
 
 def _image_header(path: Path, hdu: Hdu) -> Header:
-    if hdu.kind != "COMPRESSED":
+    if hdu.kind != COMPRESSED:
         return _repaired(hdu.header)
     with _opened(path) as hdus:
         return _repaired(hdus[hdu.index].header.copy())
@@ -216,18 +226,3 @@ def _unreadable(header: Header) -> Iterable[Any]:
             _ = card.value
         except VerifyError:
             yield card
-
-
-def _scaled(pixels: np.ndarray, header: Header) -> np.ndarray:
-    """Return the values of stored numbers in native byte order: float32, or uint8 where nothing is to be scaled."""
-    scale, zero, blank = header.get("BSCALE", 1), header.get("BZERO", 0), header.get("BLANK")
-    integer = pixels.dtype.kind in "iu"
-    if pixels.dtype == np.uint8 and (scale, zero, blank) == (1, 0, None):
-        return pixels.copy()
-    exact = scale == 1 and abs(zero) < 2**23 and (pixels.dtype.itemsize <= 2 or zero == 0)
-    values: np.ndarray[Any, np.dtype[Any]] = pixels.astype(np.float32 if exact else np.float64)
-    if (scale, zero) != (1, 0):
-        values = values * scale + zero
-    if integer and blank is not None:
-        values[pixels == blank] = np.nan
-    return values.astype(np.float32, copy=False)

@@ -38,6 +38,8 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = PATIENCE
     disable_nagle_algorithm = True
+    wbufsize = 1 << 18
+    # head and pixels of a small section leave in one piece: each further one may wake the client for nothing
 
     def do_GET(self) -> None:
         self._answered(self._get)
@@ -59,7 +61,9 @@ class Handler(BaseHTTPRequestHandler):
                 self._admitted()
         except Refused:
             return True  # without "100 Continue" the client waits; do_PUT sends the refusal
-        return super().handle_expect_100()
+        answered = super().handle_expect_100()
+        self.wfile.flush()
+        return answered
 
     @property
     def folder(self) -> Folder:
@@ -85,6 +89,7 @@ class Handler(BaseHTTPRequestHandler):
             try:
                 self._begin()
                 action()
+                self.wfile.flush()
             except Refused as refused:
                 self._refuse(refused)
             except (ConnectionError, TimeoutError) as error:
@@ -108,7 +113,9 @@ class Handler(BaseHTTPRequestHandler):
             text = header_text(self.folder.file(entry.name), self.query.get("hdu"))
             self._respond(200, text.encode("ascii"), {"Content-Type": "text/plain; charset=us-ascii"})
         elif "section" in self.query:
-            self._section(entry)
+            self._section(entry, self.query["section"])
+        elif "pixels" in self.query:
+            self._section(entry, self.query["pixels"], plain=True)
         else:
             self._file(entry)
 
@@ -118,22 +125,23 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(404, f"no file {self.name}")
         return entry
 
-    def _section(self, entry: Entry) -> None:
-        query = self.query
-        section = cut(self.folder.file(entry.name), query["section"], query.get("hdu"), query.get("bin"))
+    def _section(self, entry: Entry, asked: str, plain: bool = False) -> None:
+        """Send a section as a FITS file; `plain`: its values alone, which is what programs want most often."""
+        section = cut(self.folder.file(entry.name), asked, self.query.get("hdu"), self.query.get("bin"))
         x, y = (f"{section.x0 + 1}-{section.x1}", f"{section.y0 + 1}-{section.y1}")
-        tag = f'"{entry.sha256}.{section.image.index}.{x}.{y}.{section.bin}"'
+        tag = f'"{entry.sha256}.{section.image.index}.{x}.{y}.{section.bin}{".plain" if plain else ""}"'
         if self._is_known(tag):
             return
-        headers = {"Content-Type": "application/fits", "ETag": tag, "Content-Length": str(section.size)}
-        self._head(200, headers)
-        if self.command == "HEAD":
-            return
-        if section.size <= CHUNK:  # in one piece: each further one may wake the client for nothing
-            self._send([b"".join((section.head, *section.body()))])
+        body: Iterable[bytes | memoryview]
+        if plain:
+            kind = {"Content-Type": "application/octet-stream", "X-Pixels": section.kind}
+            size, body = section.value_bytes, section.values()
         else:
-            self._send([section.head])
-            self._send(section.body())
+            kind = {"Content-Type": "application/fits"}
+            size, body = section.size, section.whole()
+        self._head(200, {**kind, "ETag": tag, "Content-Length": str(size)})
+        if self.command != "HEAD":
+            self._send(body)
 
     def _file(self, entry: Entry) -> None:
         tag = f'"{entry.sha256}"'
@@ -155,6 +163,7 @@ class Handler(BaseHTTPRequestHandler):
         with file:
             self._head(206 if part else 200, headers)
             if self.command != "HEAD" and end > start:
+                self.wfile.flush()
                 self.sent += self.connection.sendfile(file, start, end - start)
 
     def _is_known(self, tag: str) -> bool:

@@ -1,4 +1,4 @@
-"""Headers and sections of FITS images, computed without reading the rest of the file.
+"""Headers, sections and pixels of FITS images, computed without reading the rest of the file.
 
 A section is given as in FITS: `x1:x2,y1:y2`, counted from 1, both ends inside; `*` is a whole axis.
 """
@@ -23,8 +23,10 @@ BLOCK = 2880
 MAPPED = 64
 """Files that are kept mapped: each takes a file descriptor, and no memory but that of the system's cache."""
 BAND = 4 << 20  # bytes of pixels that are held in memory at once
+PIECE = 1 << 20  # of plain pixels: one is sent while the client reads the one before
 _END = b"END" + b" " * 77
 _PRINTABLE = bytes(c if 32 <= c < 127 else ord("?") for c in range(256))
+_BYTES = 8
 _DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _STRUCTURE = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|(Z?CHECK|Z?DATA)SUM|INHERIT|END")
 _SCALING = re.compile(r"BSCALE|BZERO|BLANK")
@@ -49,6 +51,21 @@ class Image:
     """Size and date of the file: a changed one is mapped anew."""
 
     @cached_property
+    def bitpix(self) -> int:
+        """How a pixel is stored."""
+        return int(self.header["BITPIX"])
+
+    @cached_property
+    def name(self) -> str:
+        """EXTNAME in capitals."""
+        return str(self.header.get("EXTNAME", "")).strip().upper()
+
+    @cached_property
+    def scaling(self) -> "Scaling":
+        """What the stored numbers mean."""
+        return Scaling(self.header.get("BSCALE", 1), self.header.get("BZERO", 0), self.header.get("BLANK"))
+
+    @cached_property
     def lasting(self) -> str:
         """The cards that hold for any section too."""
         return "".join(card for card in _cards(self.cards) if not _matches(card[:8].strip(), _STRUCTURE, _ORIGIN))
@@ -60,13 +77,32 @@ class Image:
 
     def pixels(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         """Return stored numbers, big-endian, without their scaling."""
-        dtype = _DTYPES[self.header["BITPIX"]]
+        dtype = _DTYPES[self.bitpix]
         if self.compressed:
             with fits.open(self.path, memmap=True, do_not_scale_image_data=True) as hdus:
                 return np.asarray(hdus[self.index].section[y0:y1, x0:x1]).astype(dtype, copy=False)
         contents = _contents(self.path) if self.gzipped else _mapped(self.path, self.version)
         stored = np.frombuffer(contents, dtype, prod(self.shape), self.data_start)
         return stored.reshape(self.shape)[y0:y1, x0:x1]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How stored numbers become values: value = number * scale + zero, without one where the number is `blank`."""
+
+    scale: float
+    zero: float
+    blank: int | None
+
+    def values(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the values of stored numbers; blank integers are NaN."""
+        has_blank = pixels.dtype.kind in "iu" and self.blank is not None
+        if (self.scale, self.zero) == (1, 0) and not has_blank:
+            return pixels
+        values: np.ndarray = pixels.astype(np.float64) * self.scale + self.zero
+        if has_blank:
+            values[pixels == self.blank] = np.nan
+        return values
 
 
 @dataclass(frozen=True)
@@ -88,7 +124,7 @@ class Section:
     @property
     def bitpix(self) -> int:
         """How the pixels are sent: as they are stored, float32 if binned."""
-        return int(self.image.header["BITPIX"]) if self.bin == 1 else -32
+        return self.image.bitpix if self.bin == 1 else -32
 
     @property
     def size(self) -> int:
@@ -105,16 +141,46 @@ class Section:
         text += "".join(str(Card(keyword, value)) for keyword, value in self._moved().items()) + "END".ljust(80)
         return text.ljust(_padded(len(text))).encode("ascii")
 
-    def body(self) -> Iterator[bytes | memoryview]:
-        """Yield the pixels and their padding, in bands of rows."""
-        header, width = self.image.header, self.x1 - self.x0
-        rows = max(1, BAND // (width * abs(header["BITPIX"]) // 8) // self.bin) * self.bin
+    def whole(self) -> Iterator[bytes | memoryview]:
+        """Yield the FITS file: its header, the pixels in bands of rows, and their padding."""
+        yield self.head
+        for band in self._bands(BAND):
+            yield _bytes(band if self.bin == 1 else self._binned(band).astype(">f4"))
+        yield bytes(-(prod(self.shape) * abs(self.bitpix) // 8) % BLOCK)
+
+    @property
+    def kind(self) -> str:
+        """Of its values: float32, or uint8 where nothing is to be scaled."""
+        is_plain = self.bin == 1 and self.image.bitpix == _BYTES and self.image.scaling == Scaling(1, 0, None)
+        return "uint8" if is_plain else "float32"
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of the values alone."""
+        return prod(self.shape) * np.dtype(self.kind).itemsize
+
+    def values(self) -> Iterator[memoryview]:
+        """Yield the values, little-endian, in bands of rows; what was yielded before is overwritten."""
+        dtype = np.dtype(self.kind).newbyteorder("<")
+        held = np.empty(0, dtype)
+        for band in self._bands(PIECE):
+            found = self._binned(band) if self.bin > 1 else self.image.scaling.values(band)
+            if held.size < found.size:
+                held = np.empty(found.size, dtype)
+            piece = held[: found.size].reshape(found.shape)
+            np.copyto(piece, found, casting="same_kind")
+            yield _bytes(piece)
+
+    def _bands(self, most: int) -> Iterator[np.ndarray]:
+        """Yield the stored numbers in bands of rows of about so many bytes."""
+        rows = max(1, most // max(1, (self.x1 - self.x0) * abs(self.image.bitpix) // 8) // self.bin) * self.bin
         if self.image.compressed:
             rows = self.y1 - self.y0  # tiles would be decompressed again for each band
         for y0 in range(self.y0, self.y1, rows):
-            band = self.image.pixels(y0, min(y0 + rows, self.y1), self.x0, self.x1)
-            yield _bytes(band if self.bin == 1 else binned(_scaled(band, header), self.bin).astype(">f4"))
-        yield bytes(-(prod(self.shape) * abs(self.bitpix) // 8) % BLOCK)
+            yield self.image.pixels(y0, min(y0 + rows, self.y1), self.x0, self.x1)
+
+    def _binned(self, band: np.ndarray) -> np.ndarray:
+        return binned(self.image.scaling.values(band), self.bin)
 
     def _unscaled(self) -> str:
         cards = _cards(self.image.lasting)
@@ -193,7 +259,7 @@ def _means_of_good(values: np.ndarray, n: int) -> np.ndarray:
 def _chosen(path: Path, hdu: str | None, image: bool = True) -> Image:
     stat = path.stat()
     for found in _images(path, stat.st_size, stat.st_mtime_ns):
-        named = hdu is None or hdu.upper() in (str(found.index), str(found.header.get("EXTNAME", "")).strip().upper())
+        named = hdu is None or hdu.upper() in (str(found.index), found.name)
         if named and (len(found.shape) == 2 or not image):
             return found
     raise Refused(404, f"{path.name} has no {'image' if image else 'HDU'}{'' if hdu is None else f' in HDU {hdu}'}")
@@ -280,16 +346,6 @@ def _interval(text: str, length: int, section: str) -> tuple[int, int]:
     if not match:
         raise Refused(400, f"section must be x1:x2,y1:y2 (from 1, both ends inside), got {section!r}")
     return int(match[1]) - 1, int(match[2])
-
-
-def _scaled(pixels: np.ndarray, header: Header) -> np.ndarray:
-    scale, zero = header.get("BSCALE", 1), header.get("BZERO", 0)
-    if pixels.dtype.kind == "f" and (scale, zero) == (1, 0):
-        return pixels
-    values: np.ndarray = pixels.astype(np.float64) * scale + zero
-    if "BLANK" in header and pixels.dtype.kind in "iu":
-        values[pixels == header["BLANK"]] = np.nan
-    return values
 
 
 def _matches(keyword: str, *patterns: re.Pattern[str]) -> bool:

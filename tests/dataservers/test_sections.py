@@ -67,6 +67,46 @@ def test_a_section_is_that_part_of_the_image(stored: Client, name: str, x1: int,
     assert (header["LTV1"], header["LTV2"]) == (1 - x1, 1 - y1)
 
 
+@pytest.mark.parametrize("name", CONTENTS)
+@pytest.mark.parametrize(("x1", "x2", "y1", "y2"), [(1, 61, 1, 83), (1, 1, 1, 1), (10, 33, 7, 52)])
+def test_plain_pixels_are_the_values_in_rows_without_a_header(
+    stored: Client, name: str, x1: int, x2: int, y1: int, y2: int
+) -> None:
+    answer = stored.get(f"/{name}?pixels={x1}:{x2},{y1}:{y2}")
+
+    kind = "uint8" if name == "flags.fits" else "float32"
+    values = np.frombuffer(answer.body, np.dtype(kind).newbyteorder("<")).reshape(y2 - y1 + 1, x2 - x1 + 1)
+    np.testing.assert_array_equal(values, CONTENTS[name][1][y1 - 1 : y2, x1 - 1 : x2].astype(kind))
+    assert answer.headers["X-Pixels"] == kind
+
+
+@pytest.mark.parametrize("cards", [{"BLANK": -1}, {"BSCALE": 0.5}, {"BZERO": 7.0}, {"BSCALE": 2.0, "BLANK": 9}])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])
+def test_plain_pixels_are_scaled_and_blank_ones_are_no_numbers(client: Client, cards: dict, dtype: type) -> None:
+    image = np.array([[7, 3], [9, 255]]).astype(dtype)
+    hdu = fits.PrimaryHDU(image)
+    hdu.header.update(cards)
+    name = "-".join(["scaled", np.dtype(dtype).name, *(f"{k}{v}" for k, v in cards.items())]) + ".fits"
+    client.put(name, written([hdu]))
+
+    answer = client.get(f"/{name}?pixels=*,*")
+
+    expected = image.astype(np.float32) * cards.get("BSCALE", 1) + cards.get("BZERO", 0)
+    expected[image == cards.get("BLANK", -99)] = np.nan
+    np.testing.assert_array_equal(np.frombuffer(answer.body, "<f4").reshape(2, 2), expected)
+
+
+def test_plain_pixels_of_many_bands_are_whole(client: Client) -> None:
+    image = np.random.default_rng(2).normal(0, 1, (700, 1100)).astype(np.float32)
+    client.put("bands.fits", written([fits.PrimaryHDU(image)]))
+
+    part = np.frombuffer(client.get("/bands.fits?pixels=3:1090,2:699").body, "<f4")
+    means = np.frombuffer(client.get("/bands.fits?pixels=*,*&bin=10").body, "<f4")
+
+    np.testing.assert_array_equal(part.reshape(698, 1088), image[1:699, 2:1090])
+    np.testing.assert_allclose(means.reshape(70, 110), image.reshape(70, 10, 110, 10).mean((1, 3)), atol=1e-6)
+
+
 def test_a_star_is_a_whole_axis(stored: Client) -> None:
     pixels, _ = opened(stored.get("/float.fits?section=*,5:6").body)
 
