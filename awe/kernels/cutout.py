@@ -128,8 +128,11 @@ def cut(pixels: NDArray[Any], corner: tuple[int, int], wanted: Box) -> NDArray[A
 
     Returns
     -------
-    array of the shape of the box: a copy; blank is NaN, or NO_DATA in maps of flags
+    array of the shape of the box; blank is NaN, or NO_DATA in maps of flags. The pixels themselves if they are what
+    is wanted, else a copy.
     """
+    if (wanted.x0, wanted.y0) == corner and wanted.shape == pixels.shape:
+        return pixels
     out = blank(wanted.shape, pixels.dtype)
     moved = Box(wanted.x0 - corner[0], wanted.x1 - corner[0], wanted.y0 - corner[1], wanted.y1 - corner[1])
     there = moved.within(pixels.shape[1], pixels.shape[0])

@@ -6,9 +6,12 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
+from awe.kernels.strips import side_by_side, strips_of
+
 _STEPS = 65536
 _LOG_SCALE = 1000.0
 _ASINH_SOFTENING = 0.05
+_STRIP = 1 << 20
 _GOLDEN = 0.6180339887498949
 
 
@@ -108,10 +111,15 @@ def apply_stretch(
     if not (np.isfinite(low) and np.isfinite(high) and high > low):
         raise ValueError(f"cuts must be two finite values in rising order, not {low} and {high}")
     curve = _curve(kind)
-    gray = np.empty(image.shape, dtype=np.uint8)
+    gray = np.empty(image.size, dtype=np.uint8)
     values = np.ascontiguousarray(image, dtype=np.float32).reshape(-1)
-    _look_up(values, float(low), (_STEPS - 1) / (high - low), 255 - curve if invert else curve, gray.reshape(-1))
-    return gray
+    scale, levels = (_STEPS - 1) / (high - low), 255 - curve if invert else curve
+    strips = strips_of(values.size, values.size, _STRIP)
+    if len(strips) > 1:
+        list(side_by_side(lambda i, j: _look_up(values[i:j], float(low), scale, levels, gray[i:j]), strips))
+    else:
+        _look_up(values, float(low), scale, levels, gray)
+    return gray.reshape(image.shape)
 
 
 def _slope_of_ranks(values: np.ndarray, threshold: float, iterations: int) -> float | None:

@@ -182,7 +182,7 @@ def draw(made: Plan, image: np.ndarray) -> np.ndarray:
         drawn = _marked(made, drawn)
     missing = _missing(image)
     if not missing.any():
-        return np.ascontiguousarray(drawn)
+        return drawn
     colours = np.repeat(drawn[..., None], 3, axis=2) if drawn.ndim == 2 else drawn
     opaque = np.repeat(np.repeat(~missing[::-1], request.zoom, axis=0), request.zoom, axis=1)
     return np.dstack([colours, np.where(opaque, 255, 0).astype(np.uint8)])

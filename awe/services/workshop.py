@@ -1,18 +1,29 @@
 """What people look at, made on demand: once, however many ask; a few at a time; kept in memory and on disk."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from cachetools import LRUCache
 
-from awe.errors import Busy
+from awe.errors import Busy, StoreUnavailable
 from awe.file_cache import FileCache
+
+log = logging.getLogger(__name__)
 
 LARGEST_IN_MEMORY = 1 << 22
 """Bytes of the largest thing that is kept in memory; what is larger is read from disk again."""
+
+
+LARGE = 1 << 20
+"""Bytes from which a thing is written to disk after it was sent: nobody waits for what is found in memory."""
+MOST_UNWRITTEN = 16
+"""Large things that may wait for being written; further ones are written before they are sent."""
+QUICK = 500_000
+"""Pixels up to which a picture is made again as fast as it is found on disk: it is kept in memory only."""
 
 
 class Workshop:
@@ -28,6 +39,9 @@ class Workshop:
         self._lock = threading.Lock()
         self._free = threading.Semaphore(makers)
         self._admitted, self._most = 0, makers + waiting
+        self._largest = min(LARGEST_IN_MEMORY, memory_bytes)
+        self._writer = ThreadPoolExecutor(1, "workshop")
+        self._unwritten = threading.Semaphore(MOST_UNWRITTEN)
 
     def get(self, name: str, make: Callable[[], bytes], on_disk: bool = True) -> bytes:
         """Return a thing; make it and keep it if it is not there. Raise Busy if too many others are being made.
@@ -104,11 +118,28 @@ class Workshop:
                 del self._making[name]
 
     def _kept(self, name: str, made: bytes, on_disk: bool) -> bytes:
-        if on_disk:
-            with self._files.part(name) as part:
-                part.write_bytes(made)
         self._remember(name, made)
+        if on_disk and LARGE < len(made) <= self._largest and self._unwritten.acquire(blocking=False):
+            self._writer.submit(self._write_later, name, made)
+        elif on_disk:
+            self._write(name, made)
         return made
+
+    def settle(self) -> None:
+        """Wait until all that is to be kept on disk is there."""
+        self._writer.submit(lambda: None).result()
+
+    def _write_later(self, name: str, made: bytes) -> None:
+        try:
+            self._write(name, made)
+        except (OSError, StoreUnavailable) as error:
+            log.warning("%s was sent, but is not kept on disk: %s", name, error)
+        finally:
+            self._unwritten.release()
+
+    def _write(self, name: str, made: bytes) -> None:
+        with self._files.part(name) as part:
+            part.write_bytes(made)
 
     def _written(self, name: str, write: Callable[[Path], None]) -> bytes:
         if self._files.find(name) is None:
@@ -117,6 +148,6 @@ class Workshop:
         return b""
 
     def _remember(self, name: str, made: bytes) -> None:
-        if len(made) <= min(LARGEST_IN_MEMORY, self._memory.maxsize):
+        if len(made) <= self._largest:
             with self._lock:
                 self._memory[name] = made

@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -24,6 +26,26 @@ def test_a_picture_comes_back_as_it_was(shape, mode, level):
 
     assert found_mode == mode
     assert np.array_equal(found, picture)
+
+
+@pytest.mark.parametrize("shape", [(1500, 1403), (700, 601, 3), (1100, 530, 4), (2, 2_000_000)])
+def test_a_large_picture_made_of_strips_comes_back_as_it_was(shape):
+    picture = np.random.default_rng(4).integers(0, 256, shape, dtype=np.uint8)
+
+    contents = encode_png(picture)
+
+    assert np.array_equal(decoded(contents)[1], picture)
+    assert len(zlib.decompress(deflated(contents))) == picture.size + len(picture)  # which checks the checksum
+
+
+def deflated(content):
+    found, start = b"", 8
+    while start < len(content):
+        (size,) = struct.unpack(">I", content[start : start + 4])
+        if content[start + 4 : start + 8] == b"IDAT":
+            found += content[start + 8 : start + 8 + size]
+        start += size + 12
+    return found
 
 
 def test_a_flipped_view_is_encoded_as_seen():

@@ -132,6 +132,18 @@ def test_equal_simultaneous_requests_are_made_once(tmp_path: Path) -> None:
     assert (found, made) == ([b"picture"] * 8, [1])
 
 
+def test_a_large_picture_is_there_at_once_and_on_disk_soon(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path, 100_000_000, 10_000_000, 2, 4)
+    picture = bytes(3_000_000)
+
+    found = workshop.get("a.png", lambda: picture)
+    again = workshop.get("a.png", lambda: b"made again")
+    workshop.settle()
+
+    assert (found, again) == (picture, picture)
+    assert Workshop(tmp_path, 100_000_000, 10_000_000, 2, 4).find("a.png") == picture
+
+
 def test_a_picture_that_can_not_be_made_is_tried_anew(tmp_path: Path) -> None:
     workshop = Workshop(tmp_path, 1_000_000, 100_000, 2, 4)
 

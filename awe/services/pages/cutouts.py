@@ -1,5 +1,6 @@
 """Cutouts: pixels around a position of a frame, or around the sources of a list."""
 
+import math
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -19,6 +20,7 @@ from awe.services.operations import Operation, Parameter, describe
 from awe.services.parts import parts
 from awe.services.position_lists import MOST
 from awe.services.sessions import session
+from awe.services.workshop import QUICK
 
 cutouts = Blueprint("cutouts", __name__)
 
@@ -134,10 +136,11 @@ def send_cutout(spot: Spot, wanted: CutoutRequest, form: str) -> Response:
     if request.if_none_match.contains_weak(response.get_etag()[0] or ""):
         response.status_code = 304
         return response
+    on_disk = math.prod(wanted.extent.pixels(spot.axes.scale if spot.axes else None)) > QUICK
     with journal.step("kept", "found among what was made before"):
-        found = own.workshop.find(name)
+        found = own.workshop.find(name, on_disk)
     if found is None:
-        found = own.workshop.get(name, lambda: make_cutout(own.store, spot, wanted, form, journal))
+        found = own.workshop.get(name, lambda: make_cutout(own.store, spot, wanted, form, journal), on_disk)
     response.set_data(found)
     response.headers["Server-Timing"] = journal.server_timing()
     if form == "fits":

@@ -16,14 +16,13 @@ from awe.services.journal import Journal
 from awe.services.operations import Operation, Parameter, describe
 from awe.services.parts import parts
 from awe.services.sessions import session
+from awe.services.workshop import QUICK
 
 image_pixels = Blueprint("image_pixels", __name__)
 
 VERSION = 1
 """Goes up when the same address gives other bytes than before."""
 FOREVER = "private, max-age=31536000, immutable"
-QUICK = 500_000
-"""Pixels up to which a part of an image is made again as fast as it is found on disk: kept in memory only."""
 SHORTLY = "private, max-age=60"
 """For what lies around a position of the sky on an exposure, whose astrometry may be solved again."""
 
