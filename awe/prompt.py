@@ -27,6 +27,7 @@ from awe.services.image_client import ImageClient, form_of
 from awe.services.lineage_graph import load_graph
 from awe.services.pictures_by_address import Picture, Pictures
 from awe.services.rgb_frames import frame_named
+from awe.services.table_asked import rows_asked, table_asked
 
 _SELECTION = ("object", "filter", "chip", "instrument", "night", "frame", "grid", "source_lists")
 
@@ -193,6 +194,17 @@ def find(cls: Any, condition: str = "object_id is not None") -> Query:
     return parse_filter(_class(cls), condition)
 
 
+def table(of: Any, condition: str = "", columns: str = "", order_by: str = "") -> Any:
+    """Return values of the objects of a class, or of the rows of a source or associate list, as an astropy Table.
+
+    For instance `table(97, "MAG_AUTO < 20", columns="SID,RA,DEC,source_list.frame.filter.name", order_by="MAG_AUTO")`;
+    `columns` are attributes with dots through links, by default those that the pages show; `-NAME` is descending.
+    """
+    asked = of.object_id if isinstance(of, Persistent) else of
+    given = {"where": condition, "columns": columns, "sort": order_by}
+    return table_asked(context.session, rows_asked(context.session, asked, given))
+
+
 def info(thing: Any) -> None:
     """Print all about an object."""
     if isinstance(thing, Query):
@@ -289,6 +301,7 @@ _FUNCTIONS: tuple[Callable[..., Any], ...] = (
     make,
     plan,
     rgb,
+    table,
     tree,
     why,
     why_not,
@@ -301,6 +314,7 @@ def banner() -> str:
     return (
         f"awe: {context!r}\n"
         "plan(Coadd, object='M67')  make(...)  find(RawFrame, 'exptime > 100')  get(12)  info(12)  tree(12)  why(12)\n"
+        "tables: table(97, 'MAG_AUTO < 20', columns='SID,RA,DEC')\n"
         "pictures: image(12)  rgb(16, 18, 14)  cutouts(97, sids='0:9', size='20arcsec')\n"
         'queries: (RawScienceFrame.filter.name == "g") & (RawScienceFrame.exptime > 100)'
     )

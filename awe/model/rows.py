@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.orm import Mapped, foreign, relationship
 
-from awe.model.catalogue import ASSOCIATES, SOURCES
+from awe.model.catalogue import ASSOCIATES, SOURCES, AssociateList, SourceList
 from awe.model.persistent import Base
 
 
@@ -12,6 +12,12 @@ class Source(Base):
     """One source of a source list, numbered (SLID, SID)."""
 
     __table__ = SOURCES
+
+    source_list: Mapped[SourceList] = relationship(
+        primaryjoin=foreign(SOURCES.c.SLID) == SourceList.__table__.c.object_id,
+        viewonly=True,
+        doc="the list it is of: its frame, and all that was made from",
+    )
 
 
 class Associate(Base):
@@ -23,6 +29,11 @@ class Associate(Base):
         primaryjoin=(foreign(ASSOCIATES.c.SLID) == SOURCES.c.SLID) & (foreign(ASSOCIATES.c.SID) == SOURCES.c.SID),
         viewonly=True,
         doc="the source itself: its position, fluxes and shape",
+    )
+    associate_list: Mapped[AssociateList] = relationship(
+        primaryjoin=foreign(ASSOCIATES.c.ALID) == AssociateList.__table__.c.object_id,
+        viewonly=True,
+        doc="the list it is of, and the source lists that were associated",
     )
 
 

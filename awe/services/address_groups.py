@@ -22,6 +22,7 @@ class Address:
     pattern: str
     json_pattern: str
     operation: Operation
+    method: str = "get"
 
 
 def address_groups(app: Flask) -> dict[str, list[Address]]:
@@ -29,12 +30,13 @@ def address_groups(app: Flask) -> dict[str, list[Address]]:
     owners: dict[str, str] = app.extensions[OWNERS]
     known = operations(app)
     found: dict[str, list[Address]] = {name: [] for name in (*owners.values(), ALL_SERVICES)}
-    for rule, (endpoint, declared) in known.items():
-        page = known.get(rule.removesuffix(".json"))
+    for (method, rule), (endpoint, declared) in known.items():
+        page = known.get((method, rule.removesuffix(".json")))
         if rule.endswith(".json") and page is not None and page[1] == declared:
             continue
-        json_rule = f"{rule}.json" if f"{rule}.json" in known and known[f"{rule}.json"][1] == declared else ""
-        address = Address(endpoint, _plain(rule), _plain(json_rule), declared)
+        twin = known.get((method, f"{rule}.json"))
+        json_rule = f"{rule}.json" if twin is not None and twin[1] == declared else ""
+        address = Address(endpoint, _plain(rule), _plain(json_rule), declared, method)
         found[owners.get(endpoint.partition(".")[0], ALL_SERVICES)].append(address)
     return {name: addresses for name, addresses in found.items() if addresses}
 

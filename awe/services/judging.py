@@ -1,19 +1,45 @@
 """What somebody sends to judge an object or to comment on it: read, checked, written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
+from operator import or_
+from typing import Any, Self
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from awe.database import short_transaction
-from awe.errors import BadRequest, NotFound
+from awe.errors import NotFound
 from awe.model.access import Person
 from awe.model.judgement import Judgement, flags_named, judge
-from awe.model.persistent import Persistent, Validity, persistent_class
+from awe.model.persistent import Persistent, QualityFlag, Validity, persistent_class
+from awe.services.operations import Parameter
 
-_FIELDS = ("text", "is_valid", "quality_flags")
+NUMBERS = tuple(str(int(v)) for v in Validity)
+FLAGS = tuple(str(f.name).lower() for f in QualityFlag)
+
+
+def _flag(text: str) -> int:
+    """Return the number of a quality flag, given by its name, or of several, given as a number."""
+    return int(text) if text.lstrip("-").isdecimal() and text.isascii() else flags_named([text])
+
+
+FIELDS = (
+    Parameter("text", "the comment, or the reason of the judgement", required=True, example="stripes"),
+    Parameter(
+        "is_valid",
+        "what the object is to be judged, by name or number; not given: it stays as it is",
+        choices=(*(v.name.lower() for v in Validity), *NUMBERS),
+    ),
+    Parameter(
+        "quality_flags",
+        "the quality flags that are to be set, all of them; not given: they stay as they are",
+        choices=FLAGS,
+        parse=_flag,
+        many=True,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -24,24 +50,12 @@ class Verdict:
     is_valid: int | None = None
     quality_flags: int | None = None
 
-
-def from_form(given: Mapping[str, str], flags: Sequence[str]) -> Verdict:
-    """Return what a form says: `is_valid` empty or a name, `flags` the names of those that are checked."""
-    validity = _validity_named(given["is_valid"]) if given.get("is_valid") else None
-    return Verdict(given.get("text", ""), validity, flags_named(flags) if given.get("flags_shown") else None)
-
-
-def from_json(given: Any) -> Verdict:
-    """Return what a script says: {"text": ..., "is_valid": 0 or "invalid", "quality_flags": 3 or ["few inputs"]}."""
-    if not isinstance(given, dict):
-        raise BadRequest(f"a judgement is a JSON object with {', '.join(_FIELDS)}")
-    unknown = [str(name)[:60] for name in given if name not in _FIELDS]
-    if unknown:
-        raise BadRequest(f"no field {unknown[0]!r} of a judgement; there are {', '.join(_FIELDS)}")
-    text, validity, flags = (given.get(name) for name in _FIELDS)
-    if not isinstance(text, str):
-        raise BadRequest("text, the reason or comment, must be a string")
-    return Verdict(text, _validity(validity), _flags(flags))
+    @classmethod
+    def of(cls, read: Mapping[str, Any]) -> Self:
+        """Return what is said by the fields that were read."""
+        named, flags = read["is_valid"], read["quality_flags"]
+        validity = None if named is None else int(named) if named in NUMBERS else int(Validity[named.upper()])
+        return cls(read["text"], validity, None if flags is None else reduce(or_, flags, 0))
 
 
 def pronounce(engine: Engine, object_id: int, person: Person, verdict: Verdict) -> list[Judgement]:
@@ -58,26 +72,3 @@ def _object(session: Session, object_id: int) -> Persistent:
     special = session.get(persistent_class(found.class_name), object_id)
     assert special is not None
     return special
-
-
-def _validity(value: Any) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, str):
-        return _validity_named(value)
-    raise BadRequest("is_valid must be 0, 1, 2, invalid, valid or proposed")
-
-
-def _validity_named(name: str) -> int:
-    try:
-        return int(Validity[name.strip().upper()])
-    except KeyError as error:
-        raise BadRequest(f"is_valid must be invalid, valid or proposed, got {name[:60]!r}") from error
-
-
-def _flags(value: Any) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return flags_named(value)
-    raise BadRequest('quality_flags must be a number, or a list of names such as ["few inputs"]')

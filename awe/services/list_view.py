@@ -10,7 +10,7 @@ from awe.errors import NotFound
 from awe.model.access import visible_numbers
 from awe.model.catalogue import AssociateList, SourceList
 from awe.model.persistent import Persistent
-from awe.model.rows import rows_of
+from awe.model.rows import Source, rows_of
 from awe.services import links
 from awe.services.columns import Column, column_at, names_of
 from awe.services.counting import Count, count_rows
@@ -39,11 +39,16 @@ def parse_list_request(thing: Persistent, given: Mapping[str, str]) -> TableRequ
     if not isinstance(thing, SourceList | AssociateList):
         raise NotFound(f"{thing} is neither a SourceList nor an AssociateList, so it has no sources")
     cls, number = rows_of(type(thing).__name__)
-    usual = tuple(column_at(cls, path) for path in (_SOURCES if isinstance(thing, SourceList) else _ASSOCIATES))
+    usual = usual_list_columns(cls)
     extra = (("cutouts", "1"),) if CUTOUTS.read(given.get("cutouts")) else ()
     given = {n: v for n, v in given.items() if n not in ("project", "cutouts")}
     path = f"/object/{thing.object_id}/sources"
     return parse_request(cls, given, path, usual=usual, fixed=number == thing.object_id, extra=extra)
+
+
+def usual_list_columns(cls: type) -> tuple[Column, ...]:
+    """Return the columns that the rows of a list show by themselves."""
+    return tuple(column_at(cls, path) for path in (_SOURCES if cls is Source else _ASSOCIATES))
 
 
 def view_list(session: Session, thing: Any, request: TableRequest) -> dict[str, Any]:
@@ -92,7 +97,7 @@ def _hidden(thing: Any, request: TableRequest) -> tuple[Column, ...]:
 def _choices(cls: type) -> list[Column]:
     found = [column_at(cls, name) for name in names_of(cls)]
     own = [c for c in found if not c.is_link]
-    nested = [c for c in found if c.is_link and c.target is not None]
+    nested = [c for c in found if c.is_link and c.target is not None and not issubclass(c.target, Persistent)]
     return own + [column_at(cls, f"{c.path}.{n}") for c in nested for n in names_of(c.target)]
 
 

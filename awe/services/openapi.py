@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 
 from awe import __version__
-from awe.services.operations import Operation, Parameter, operation_of
+from awe.services.operations import JSON, Body, Operation, Parameter, operation_of
 
 _PLACE = re.compile(r"<(?:(?P<kind>\w+)(?:\([^)]*\))?:)?(?P<name>\w+)>")
 _PATH_KINDS = {"number": "integer", "int": "integer", "float": "number"}
@@ -17,25 +17,33 @@ _ERRORS = {
 }
 
 
-def operations(app: Flask) -> dict[str, tuple[str, Operation]]:
-    """Return {path: (endpoint, declaration)} of the addresses that are read, in order of path."""
+_NOT_DONE = {
+    "401": "who sends this is not known: sign in, or send a token",
+    "403": "who sends this may not, or sent a form of another site",
+}
+_SCHEMES = {"token": {"type": "http", "scheme": "bearer", "description": "a token of `awe token add USER`"}}
+
+
+def operations(app: Flask) -> dict[tuple[str, str], tuple[str, Operation]]:
+    """Return {(method, rule): (endpoint, declaration)} of all addresses, in order; the method is get or post."""
     found = {}
     for rule in app.url_map.iter_rules():
         declared = operation_of(app.view_functions[rule.endpoint])
-        if declared is not None and "GET" in (rule.methods or ()):
-            found[rule.rule] = (rule.endpoint, declared)
-    return dict(sorted(found.items()))
+        if declared is not None:
+            found["post" if declared.body else "get", rule.rule] = (rule.endpoint, declared)
+    return dict(sorted(found.items(), key=lambda entry: entry[0][::-1]))
 
 
 def openapi(app: Flask) -> dict[str, Any]:
     """Return the description as the OpenAPI specification 3.1 has it."""
+    paths: dict[str, dict[str, Any]] = {}
+    for (method, rule), (endpoint, declared) in operations(app).items():
+        paths.setdefault(_PLACE.sub(r"{\g<name>}", rule), {})[method] = _operation(rule, endpoint, declared)
     return {
         "openapi": "3.1.0",
         "info": {"title": "awe", "version": __version__, "description": "Pages and pictures of an awe database."},
-        "paths": {
-            _PLACE.sub(r"{\g<name>}", rule): {"get": _operation(rule, endpoint, declared)}
-            for rule, (endpoint, declared) in operations(app).items()
-        },
+        "components": {"securitySchemes": _SCHEMES},
+        "paths": paths,
     }
 
 
@@ -44,15 +52,36 @@ def _operation(rule: str, endpoint: str, declared: Operation) -> dict[str, Any]:
     path = [
         _parameter(places.get(m["name"]) or _place(m["name"], m["kind"] or ""), "path") for m in _PLACE.finditer(rule)
     ]
-    return {
+    errors = {status: {"description": doc} for status, doc in _ERRORS.items()}
+    done = {"description": declared.summary, "content": {kind: {} for kind in declared.answers}}
+    described = {
         "operationId": f"{endpoint}{'.json' if rule.endswith('.json') else ''}:{rule}",
         "summary": declared.summary,
         "parameters": [*path, *(_parameter(p, "query") for p in (*declared.parameters, *declared.shared))],
-        "responses": {
-            "200": {"description": declared.summary, "content": {kind: {} for kind in declared.answers}},
-            **{status: {"description": doc} for status, doc in _ERRORS.items()},
-        },
     }
+    if declared.body is None:
+        return described | {"responses": {"200": done, **errors}}
+    refusals = {status: {"description": doc} for status, doc in _NOT_DONE.items()}
+    leads = {"303": {"description": "it is done; leads to the page that shows it"}}
+    described |= {"requestBody": _body(declared.body)}
+    described |= {"security": [{"token": []}]} if declared.body.needs_token else {}
+    return described | {"responses": {str(declared.body.done): done, **leads, **errors, **refusals}}
+
+
+def _body(body: Body) -> dict[str, Any]:
+    """Return what is sent, in each form that it may have."""
+    content = {}
+    for kind in body.media:
+        fields = body.fields if kind == JSON else body.form_fields
+        content[kind] = {
+            "schema": {
+                "type": "object",
+                "properties": {f.name: _schema(f) | {"description": f.doc} for f in fields},
+                "required": [f.name for f in fields if f.required],
+                "additionalProperties": False,
+            }
+        }
+    return {"required": any(f.required for f in body.fields), "content": content}
 
 
 def _place(name: str, kind: str) -> Parameter:
@@ -60,14 +89,6 @@ def _place(name: str, kind: str) -> Parameter:
 
 
 def _parameter(declared: Parameter, place: str) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": declared.kind}
-    if declared.kind == "boolean":
-        schema = {"type": "string", "enum": ["0", "1"]}
-    if declared.choices:
-        schema["enum"] = list(declared.choices)
-    schema |= {k: v for k, v in (("minimum", declared.low), ("maximum", declared.high)) if v is not None}
-    if isinstance(declared.default, str | int | float) and declared.kind != "boolean":
-        schema["default"] = declared.default
     doc = f"{declared.doc} ({declared.unit})" if declared.unit else declared.doc
     example = {} if declared.example is None else {"example": declared.example}
     return {
@@ -75,5 +96,19 @@ def _parameter(declared: Parameter, place: str) -> dict[str, Any]:
         "in": place,
         "required": place == "path",
         "description": doc,
-        "schema": schema,
+        "schema": _schema(declared),
     } | example
+
+
+def _schema(declared: Parameter) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": declared.kind}
+    if declared.kind == "boolean":
+        schema = {"type": "string", "enum": ["0", "1"]}
+    if declared.kind == "file":
+        schema = {"type": "string", "format": "binary"}
+    if declared.choices:
+        schema["enum"] = list(declared.choices)
+    schema |= {k: v for k, v in (("minimum", declared.low), ("maximum", declared.high)) if v is not None}
+    if isinstance(declared.default, str | int | float) and declared.kind != "boolean":
+        schema["default"] = declared.default
+    return {"type": "array", "items": schema} if declared.many else schema

@@ -10,6 +10,7 @@ from awe.model.attributes import near_names
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 _TRUTH = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True, "on": True}
+_WORDS = {"integer": "a whole number", "number": "a number", "file": "a file"}
 _SHOWN = 60
 """Characters of a wrong value that an error repeats."""
 
@@ -21,7 +22,7 @@ class Parameter:
     name: str
     doc: str
     kind: str = "string"
-    """string, integer, number or boolean."""
+    """string, integer, number or boolean; of what is sent, also file."""
     default: Any = None
     choices: tuple[str, ...] = ()
     low: float | None = None
@@ -30,6 +31,10 @@ class Parameter:
     example: Any = None
     parse: Callable[[str], Any] | None = None
     """Reads a text that is none of the plain kinds; raises BadRequest or ValueError."""
+    many: bool = False
+    """Of what is sent: whether it may be given several times, and is a list in JSON."""
+    required: bool = False
+    """Of what is sent: whether it must be there."""
 
     def read(self, text: str | None) -> Any:
         """Return the value of a text as the address gives it; raise BadRequest naming what is wrong."""
@@ -72,7 +77,7 @@ class Parameter:
             return " or ".join(self.choices)
         if self.kind == "boolean":
             return "0 or 1"
-        words = {"integer": "a whole number", "number": "a number"}.get(self.kind, f"like {self.example}")
+        words = _WORDS.get(self.kind, f"like {self.example}")
         low, high = (None if v is None else self._limit(v) for v in (self.low, self.high))
         if low is not None and high is not None:
             return f"{words} from {low} to {high}"
@@ -101,6 +106,33 @@ PROJECT = Parameter(
 """The project context, which all pages hand on."""
 
 
+FORM, UPLOAD, JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
+"""How things are sent: by a form, by a form with a file, by a program."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """What is sent to an address: its fields, the same in a form and in a JSON object."""
+
+    fields: tuple[Parameter, ...] = ()
+    media: tuple[str, ...] = (FORM, JSON)
+    has_form_token: bool = True
+    """Whether the form must carry the field `form`, which only a page of the visitor has."""
+    needs_token: bool = True
+    """Whether who sends it must be known, by signing in or by a token."""
+    done: int = 200
+    """Status of the answer that a program gets."""
+
+    @property
+    def form_fields(self) -> tuple[Parameter, ...]:
+        """The fields that a form has."""
+        return (*self.fields, *((FORM_TOKEN,) if self.has_form_token else ()))
+
+
+FORM_TOKEN = Parameter("form", "what the form of the page carries; whoever sends a token instead need not give it")
+"""The field that tells that a form is from a page of this visitor."""
+
+
 @dataclass(frozen=True)
 class Operation:
     """One address: what it is for, what it takes, and what kinds of answer it gives."""
@@ -112,6 +144,8 @@ class Operation:
     """What further parameters, whose names are not known beforehand, are for; empty: there are none."""
     path: tuple[Parameter, ...] = ()
     """The parts of the path that vary, as far as the converter in the rule does not tell them."""
+    body: Body | None = None
+    """What is sent to it; None: it is read."""
 
     def read(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Return the value of each parameter, defaults included; raise BadRequest for a wrong or unknown one."""
@@ -129,8 +163,8 @@ class Operation:
     @property
     def shared(self) -> tuple[Parameter, ...]:
         """The parameters that every page has, and that it need not declare."""
-        is_page = "text/html" in self.answers and all(p.name != PROJECT.name for p in self.parameters)
-        return (PROJECT,) if is_page else ()
+        is_page = self.body is None and "text/html" in self.answers
+        return (PROJECT,) if is_page and all(p.name != PROJECT.name for p in self.parameters) else ()
 
 
 def describe(operation: Operation) -> Callable[[_View], _View]:

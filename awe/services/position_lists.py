@@ -6,22 +6,27 @@ import math
 import re
 import warnings
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
 from astropy.io import ascii as text_tables
 from astropy.io.votable import parse
 from astropy.utils.exceptions import AstropyWarning
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from awe.database import short_transaction
-from awe.errors import BadRequest, NotFound
+from awe.errors import BadRequest, NotAllowed, NotFound, NotSignedIn
+from awe.model.access import Person
 from awe.model.angles import parse_dec, parse_ra
-from awe.model.rendering import PositionList
+from awe.model.persistent import utc_now
+from awe.model.rendering import PositionList, Rendering
 
 MOST = 1000
 """Positions of a list."""
+KEPT = timedelta(days=30)
+"""How long a list is kept that nobody in particular sent; others are kept until who sent them deletes them."""
 LONGEST_NAME = 60
 _RA = re.compile(r"_?(ra|raj2000|ra_?icrs|ra_?deg|alpha(_j2000)?|right_?ascension)", re.IGNORECASE)
 _DEC = re.compile(r"_?(de|dec|dej2000|decj2000|de_?icrs|dec_?deg|delta(_j2000)?|declination)", re.IGNORECASE)
@@ -47,13 +52,46 @@ def read_positions(content: bytes, filename: str) -> list[Position]:
 
 
 def keep_positions(engine: Engine, positions: Sequence[Position], name: str, creator: str) -> str:
-    """Store a list of positions and return its key; the same list again has the same key."""
-    plain = [list(p) for p in positions]
-    key = sha256(json.dumps(plain).encode()).hexdigest()[:32]
+    """Store a list of positions and return its key; the same list again, of the same person, has the same key.
+
+    Lists of nobody in particular that were not sent again for `KEPT` are forgotten at this occasion.
+    """
+    plain, now = [list(p) for p in positions], utc_now()
+    owned = [creator, plain] if creator else plain
+    key = sha256(json.dumps(owned).encode()).hexdigest()[:32]
     with short_transaction(engine) as session:
-        if session.get(PositionList, key) is None:
-            session.add(PositionList(key=key, name=name[:LONGEST_NAME], positions=plain, creator=creator))
+        past = select(PositionList.key).where(PositionList.creator == "", PositionList.created < now - KEPT)
+        for old in session.scalars(past).all():
+            _forget(session, old)
+        known = session.get(PositionList, key)
+        if known is None:
+            session.add(PositionList(key=key, name=name[:LONGEST_NAME], positions=plain, creator=creator, created=now))
+        elif not creator:
+            known.created = now
     return key
+
+
+def lists_of(session: Session, creator: str) -> Sequence[PositionList]:
+    """Return the lists that somebody sent, newest first; none of nobody in particular."""
+    query = select(PositionList).where(PositionList.creator == creator, PositionList.creator != "")
+    return session.scalars(query.order_by(PositionList.created.desc(), PositionList.key)).all()
+
+
+def delete_positions(engine: Engine, key: str, person: Person) -> None:
+    """Delete a list and the record of what was cut by it; raise NotSignedIn or NotAllowed for all but its sender."""
+    with short_transaction(engine) as session:
+        found = find_positions(session, key)
+        if not person:
+            raise NotSignedIn("only who sent a list may delete it: sign in, or send your token")
+        if person.user != found.creator:
+            raise NotAllowed(f"{person.user} did not send this list of positions, so may not delete it")
+        _forget(session, key)
+
+
+def _forget(session: Session, key: str) -> None:
+    path = f"/cutouts/positions/{key}"
+    session.execute(delete(Rendering).where(Rendering.service == "cutouts", Rendering.address.startswith(path)))
+    session.execute(delete(PositionList).where(PositionList.key == key))
 
 
 def find_positions(session: Session, key: str) -> PositionList:

@@ -13,7 +13,7 @@ from awe.model.sky_search import is_placed
 from awe.services.column_conditions import split_box
 from awe.services.columns import Column, column_at, names_of
 from awe.services.declared import summary_of
-from awe.services.table_request import TableRequest, usual_columns
+from awe.services.table_request import TableRequest
 
 MOST_UNFOLDED = 40
 _HINTS = {"time": "2026-01-31T04:05", "date": "2026-01-31", "truth": "true or false"}
@@ -159,11 +159,11 @@ def sortable(request: TableRequest) -> list[str]:
     return list(dict.fromkeys(c.path for c in (*request.columns, *own) if c.is_sortable))
 
 
-def chosen_columns(cls: type, chosen: Sequence[str], order: str) -> str:
+def chosen_columns(usual: Sequence[Column], chosen: Sequence[str], order: str) -> str:
     """Return the columns that are chosen in a form, in their earlier order, then new ones; empty: the usual ones."""
     kept = [path for path in order.split(",") if path in chosen]
     found = [*kept, *(path for path in chosen if path not in kept)]
-    return "" if found == [c.path for c in usual_columns(cls)] else ",".join(found)
+    return "" if found == [c.path for c in usual] else ",".join(found)
 
 
 def form_parameters(given: Mapping[str, str], unfolded: Sequence[str]) -> dict[str, str]:

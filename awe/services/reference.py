@@ -23,7 +23,11 @@ running site, and `/openapi.json` is the same for programs.
 
 A wrong or unknown parameter, and a value beyond its limits, is answered with status 400 and a sentence that names what
 is expected; nothing is cut down in silence. 404: there is nothing of that name, or it is not for you. 503: a part of
-the system does not answer, or too much is being made at this moment; try again."""
+the system does not answer, or too much is being made at this moment; try again.
+
+What is sent by `POST`, as a form or (where JSON is given) as a JSON object, is read in the same way. Who judges or
+deletes must have signed in, or send the header `Authorization: Bearer TOKEN`; a page of another site can't send
+anything in their name."""
 
 
 _COMMON = "All services"
@@ -57,7 +61,7 @@ def _by_service(app: Flask) -> Iterator[tuple[str, list[Rule]]]:
 
 def _section(app: Flask, rules: list[Rule]) -> Iterator[str]:
     """Yield the table of addresses and, for each set of parameters, those that take it."""
-    shown = {shown_rule(rule): rule for rule in rules}
+    shown = {("POST " if _declared(app, rule).body else "") + shown_rule(rule): rule for rule in rules}
     lines = ["| address | what | gives |", "| --- | --- | --- |"]
     takers: dict[tuple[Parameter, ...], list[str]] = {}
     for address, rule in shown.items():
@@ -67,9 +71,9 @@ def _section(app: Flask, rules: list[Rule]) -> Iterator[str]:
             continue
         json_form = f", JSON: `{address}.json`" if f"{address}.json" in shown else ""
         gives = ", ".join(k for k in declared.answers or ("text/html",) if not (json_form and k == "application/json"))
-        what = ("POST: " if "POST" in (rule.methods or ()) else "") + declared.summary.rstrip(".")
-        lines.append(f"| `{address}` | {_cell(what)} | {gives}{json_form} |")
-        parameters = (*declared.path, *declared.parameters)
+        lines.append(f"| `{address}` | {_cell(declared.summary.rstrip('.'))} | {gives}{json_form} |")
+        sent = declared.body.form_fields if declared.body else ()
+        parameters = (*declared.path, *declared.parameters, *sent)
         if parameters:
             takers.setdefault(parameters, []).append(f"`{address}`")
     yield "\n".join(lines)
@@ -100,9 +104,10 @@ def _row(parameter: Parameter) -> str:
 
 
 def _values(parameter: Parameter) -> str:
+    again = "; may be given several times" if parameter.many else ""
     if parameter.kind == "string" and not parameter.choices:
-        return "text" if parameter.example is None else f"like {parameter.example}"
-    return parameter.expected
+        return ("text" if parameter.example is None else f"like {parameter.example}") + again
+    return parameter.expected + again
 
 
 def _cell(text: str) -> str:

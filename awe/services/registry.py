@@ -15,6 +15,7 @@ from awe.services.pages.imageview import imageview
 from awe.services.pages.imageview_pixels import image_pixels
 from awe.services.pages.imageview_tiles import image_tiles
 from awe.services.pages.rgb import rgb
+from awe.services.pages.sent_positions import sent_positions
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ SERVICES = {
             (imageview, image_pixels, image_tiles),
             "/imageview",
         ),
-        Service("cutouts", "small images around positions and sources", (cutouts, cutout_series), "/cutouts"),
+        Service(
+            "cutouts", "small images around positions and sources", (cutouts, cutout_series, sent_positions), "/cutouts"
+        ),
         Service("depcuts", "a source in all that its image was made from", (depcuts,), "/depcuts"),
         Service("rgb", "colour pictures of three frames", (rgb,), "/rgb"),
     )

@@ -175,20 +175,30 @@ def _sort(cls: type, text: str) -> str:
 
 
 def prompt_line(request: TableRequest) -> str:
-    """Return the line that gives the same rows at the prompt."""
+    """Return the line that gives the same rows at the prompt: as objects, or as a table where columns are chosen."""
     name = request.cls.__name__
-    found = f"find({name}, {request.filter!r})" if request.filter else f"{name}.select()"
-    return f"{found}.order_by({_order(request)!r})"
+    if request.is_persistent and not request.given_columns:
+        found = f"find({name}, {request.filter!r})" if request.filter else f"{name}.select()"
+        return f"{found}.order_by({_order(request)!r})"
+    given = [_of(request), *([repr(request.filter)] if request.filter else [])]
+    columns = ",".join(c.path for c in request.columns) if request.given_columns else ""
+    named = {"columns": columns, "order_by": _order(request)}
+    return f"table({', '.join([*given, *(f'{n}={v!r}' for n, v in named.items() if v)])})"
 
 
 def command_line(request: TableRequest) -> str:
     """Return the command that gives the same rows in a shell."""
-    words = ["awe", "find", request.cls.__name__, *([request.filter] if request.filter else [])]
-    words += [f"--order-by={_order(request)}"]
+    words = ["awe", "find", _of(request), *([request.filter] if request.filter else [])]
+    words += [f"--order-by={_order(request)}"] if _order(request) else []
     if request.given_columns:
         words += ["--columns", ",".join(c.path for c in request.columns)]
     return shlex.join([*words, "--limit", "0"])
 
 
+def _of(request: TableRequest) -> str:
+    """Return what the rows are of: a class, or the list with this number."""
+    return request.cls.__name__ if request.is_persistent else str(request.fixed.right.value)
+
+
 def _order(request: TableRequest) -> str:
-    return request.sort or "-object_id"
+    return request.sort or ("-object_id" if request.is_persistent else "")

@@ -1,7 +1,7 @@
 """The rows of a table: one page of them, or all as a stream; the number of statements does not grow with rows."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Select, func, inspect, select
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from awe.model.access import visible
 from awe.model.frame import FileBacked
 from awe.model.persistent import Persistent
-from awe.services.columns import Column
+from awe.services.columns import Column, column_at
 from awe.services.cursor import Cursor, Term, cursor_text, read_cursor
 from awe.services.joins import Joins, values_of_many
 from awe.services.summaries import Summary, summaries
@@ -49,7 +49,8 @@ class TableRows:
         self.request = request
         self.columns = tuple(request.columns if columns is None else columns)
         self._joins = Joins(request.cls)
-        self._elements = [None if c.many else self._element(c) for c in self.columns]
+        self._many = {i: self._anchored(c) for i, c in enumerate(self.columns) if c.many}
+        self._elements = [self._number(i) if c.many else self._element(c) for i, c in enumerate(self.columns)]
         self.terms = self._terms()
         self._own = self._identity()
 
@@ -59,6 +60,24 @@ class TableRows:
         if column.datatype in ("float", "double") and owner is not None and owner.table.name in ("source", "associate"):
             return func.nullif(element, float("nan"), type_=element.type)
         return element
+
+    def _anchored(self, column: Column) -> tuple[Column | None, type, Column]:
+        """Return the object that has many values of a column: the row itself (None), or the first that it leads to."""
+        cls = self.request.cls
+        if self.request.is_persistent:
+            return None, cls, column
+        steps = column.path.split(".")
+        ends = [link.mapper.class_ for link in column.links]
+        first = next(i for i, end in enumerate(ends, 1) if issubclass(end, Persistent))
+        return (
+            column_at(cls, ".".join(steps[:first])),
+            ends[first - 1],
+            column_at(ends[first - 1], ".".join(steps[first:])),
+        )
+
+    def _number(self, place: int) -> Any:
+        anchor = self._many[place][0]
+        return None if anchor is None else self._joins.element(anchor)
 
     def _terms(self) -> list[Term]:
         request = self.request
@@ -153,22 +172,18 @@ class TableRows:
 
     def _filled(self, session: Session, rows: list[Row]) -> list[Row]:
         """Return the rows with the values of links to many: one statement for each such column."""
-        many = [i for i, c in enumerate(self.columns) if c.many]
-        if not many or not rows:
+        if not self._many or not rows:
             return rows
-        numbers = [row.object_id for row in rows]
-        read = {i: _grouped(session, self.request.cls, self.columns[i], numbers) for i in many}
-        return [
-            Row(
-                **{
-                    **vars(row),
-                    "values": tuple(
-                        read[i].get(row.object_id, []) if i in read else v for i, v in enumerate(row.values)
-                    ),
-                }
-            )
-            for row in rows
-        ]
+        named = [[row.object_id if v is None else v for v in row.values] for row in rows]
+        read = {
+            i: _grouped(session, cls, column, sorted({numbers[i] for numbers in named}))
+            for i, (_, cls, column) in self._many.items()
+        }
+
+        def values(row: Row, numbers: list[Any]) -> tuple[Any, ...]:
+            return tuple(read[i].get(numbers[i], []) if i in read else v for i, v in enumerate(row.values))
+
+        return [replace(row, values=values(row, numbers)) for row, numbers in zip(rows, named, strict=True)]
 
     def _linked(self, session: Session, rows: list[Row]) -> dict[int, Summary]:
         return linked_objects(session, self.columns, rows)

@@ -170,7 +170,7 @@ def test_a_secret_is_in_no_address_or_page(site: FlaskClient, engine: Engine, wo
 def test_a_member_of_the_project_judges_by_the_form(site: FlaskClient, engine: Engine, world: Any) -> None:
     coadd = world.ids["Coadd"]
     enter(site, token(engine))
-    answer = judge_by_form(site, coadd, is_valid="invalid", flags_shown="1", flag=["INPUTS_REJECTED", "FEW_INPUTS"])
+    answer = judge_by_form(site, coadd, is_valid="invalid", quality_flags=["", "inputs_rejected", "few_inputs"])
 
     assert (answer.status_code, answer.headers["Location"]) == (303, f"/object/{coadd}#judgements")
     assert state(engine, coadd) == (0, 65, "stripes")
@@ -223,21 +223,21 @@ def test_anybody_else_writes_nothing(site: FlaskClient, engine: Engine, world: A
 
 
 REFUSED: list[tuple[Any, str]] = [
-    ({}, "must be a string"),
-    ({"text": ""}, "needs its reason"),
-    ({"text": " \n "}, "needs its reason"),
+    ({}, "text is missing"),
+    ({"text": ""}, "text is missing"),
+    ({"text": " \n "}, "text is missing"),
     ({"text": "x" * 4001}, "at most 4000"),
     ({"text": "a\x00b"}, "control characters"),
     ({"text": 5}, "must be a string"),
-    ({"text": "x", "is_valid": 3}, "is_valid must be 0"),
+    ({"text": "x", "is_valid": 3}, "is_valid must be invalid or valid or proposed or 0 or 1 or 2, got '3'"),
     ({"text": "x", "is_valid": True}, "is_valid must be"),
-    ({"text": "x", "is_valid": "fine"}, "is_valid must be invalid, valid or proposed"),
+    ({"text": "x", "is_valid": "fine"}, "is_valid must be invalid or valid or proposed"),
     ({"text": "x", "is_valid": 10**30}, "is_valid must be"),
     ({"text": "x", "quality_flags": -1}, "quality_flags must be"),
     ({"text": "x", "quality_flags": 1 << 40}, "quality_flags must be"),
     ({"text": "x", "quality_flags": ["odd"]}, "no quality flag 'odd'"),
     ({"text": "x", "quality_flags": {}}, "quality_flags must be"),
-    ({"text": "x", "creator": "root"}, "no field 'creator'"),
+    ({"text": "x", "creator": "root"}, "no field 'creator' can be sent here"),
     ([1], "JSON object"),
 ]
 

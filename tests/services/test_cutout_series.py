@@ -405,7 +405,7 @@ def test_without_a_list_or_a_frame_nothing_is_made(cut_client: FlaskClient) -> N
     nowhere = cut_client.post("/cutouts/positions", data=form, content_type="multipart/form-data", headers=JSON)
 
     assert (nothing.status_code, nowhere.status_code) == (400, 400)
-    assert "no list was sent" in nothing.json["error"]
+    assert "list is missing" in nothing.json["error"]
     assert "frame=" in nowhere.json["error"]
 
 

@@ -1,19 +1,25 @@
 """The query page: a form made from the class, unfolding to any depth; the query as address, prompt line and command."""
 
 import html
+import json
+import math
 import re
 import shlex
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine
 
-from awe import model
-from awe.cli.find import find as find_command
-from awe.model.filters import parse_filter
+from awe import prompt
+from awe.cli import run
+from awe.config import Settings
 from awe.model.persistent import concrete_classes
-from awe.model.queries import connect_queries
+from awe.services.app import create_app
 from awe.services.column_conditions import OPERATORS
 
 LINES = re.compile(r"<dt>(\w+)</dt><dd><code[^>]*>(.*?)</code>", re.S)
@@ -130,34 +136,109 @@ QUERIES = [
     'RawFrame?where=object = "it\'s"',
     "Coadd?where=cone(152.6, -1.0, 0.5)",
     "Coadd",
+    "Coadd?columns=seeing,object_id,date_obs,filter,regridded_frames,grid_target.name,regridded_frames.raw.exptime",
+    "RawFrame?columns=object,exptime,object_id&sort=-exptime&q.exptime=>1",
+    "SourceList?columns=object_id,frame,frame.filter.name,n_sources",
+]
+LISTS = [
+    ("SourceList", ""),
+    ("SourceList", "q.MAG_AUTO=<18.5&sort=-MAG_AUTO"),
+    ("SourceList", "q.SID=1:6,20&columns=SID,RA,source_list.frame.filter.name,source_list.name,source_list.frame"),
+    ("SourceList", 'where=cone(152.6, -1.0, 0.001) and source_list.frame.filter.name = "g"&columns=SID,DEC'),
+    ("SourceList", "columns=SID,source_list.job.object_id&q.SID=0"),
+    ("AssociateList", "columns=AID,SID,source.MAG_AUTO,source.source_list.frame.object,associate_list.source_lists"),
+    ("AssociateList", "q.source.MAG_AUTO=>18.01"),
 ]
 
 
-@pytest.mark.parametrize("query", QUERIES)
-def test_the_prompt_line_gives_the_same_rows(client: FlaskClient, world: Any, query: str) -> None:
-    line = lines(client, f"/query/{query}")["Prompt"]
-    names = {name: getattr(model, name) for name in model.__all__} | {"find": parse_filter}
-
-    with Session(world.engine) as session:
-        connect_queries(lambda: session)
-        try:
-            found = [thing.object_id for thing in eval(line, names)]
-        finally:
-            connect_queries(None)
-    assert found == ids(client, f"/table/{query}")
+def asked(world: Any) -> Iterator[tuple[str, str]]:
+    """Return the addresses of query page and table of each query."""
+    for text in QUERIES:
+        yield f"/query/{text}", f"/table/{text}"
+    for name, text in LISTS:
+        yield f"/object/{world.ids[name]}/query?{text}", f"/object/{world.ids[name]}/sources?{text}"
 
 
-@pytest.mark.parametrize("query", QUERIES)
-def test_the_command_gives_the_same_rows(client: FlaskClient, query: str) -> None:
-    """The words are those that `awe find` takes, and its filter is that of the page."""
-    words = shlex.split(lines(client, f"/query/{query}")["Command"])
-    taken = find_command.make_context("find", [*words[2:]], resilient_parsing=True).params
+def whole(client: FlaskClient, address: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return the names and rows of the whole table of an address."""
+    path, _, query = address.partition("?")
+    answer = client.get(f"{path}.json?{query}")
+    assert answer.status_code == 200, answer.text
+    told = answer.get_json()
+    return [c["name"] for c in told["columns"]], [tuple(row.values()) for row in told["rows"]]
 
-    assert words[:2] == ["awe", "find"]
-    assert taken["limit"] == 0
-    page = client.get(f"/table/{taken['name']}.json", query_string={"where": taken["condition"] or ""}).get_json()
-    assert {r["object_id"] for r in page["rows"]} == set(ids(client, f"/table/{query}"))
-    assert taken["order_by"]
+
+def test_the_three_lines_of_a_query_give_the_same_table(
+    world: Any, engine: Engine, make_tables: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each line is executed as it stands: the address is fetched, the prompt line evaluated, the command run."""
+    make_tables(engine)  # commands look at the version of the schema
+    database = engine.url.render_as_string(hide_password=False)
+    client = create_app(Settings(home=tmp_path), engine, world.store).test_client()
+    prompt.connect(home=tmp_path, database=database)
+    names = {name: getattr(prompt, name) for name in prompt.__all__}
+    tables = 0
+    for page, table in asked(world):
+        said = lines(client, page)
+        address = said["Address"].removeprefix("http://localhost")
+        assert whole(client, address) == whole(client, table), page
+        columns, rows = whole(client, address)
+        assert said["Command"].startswith("awe find ")
+        assert run(["--database", database, *shlex.split(said["Command"])[1:], "--json"]) == 0, page
+        told = json.loads(capsys.readouterr().out)
+        assert [tuple(o.values()) for o in told["objects"]] == rows, page
+        assert told["total"] == len(rows), page
+        found = eval(said["Prompt"], names)
+        if said["Prompt"].startswith("table("):
+            tables += 1
+            assert found.colnames == [*told["objects"][0]] if rows else columns, page
+            assert [tuple(as_json(v) for v in row) for row in found] == rows, page
+        else:
+            assert [thing.object_id for thing in found] == [row[columns.index("object_id")] for row in rows], page
+    prompt.context.session.close()
+    assert tables == len(LISTS) + 4
+
+
+def as_json(value: Any) -> Any:
+    """Return a cell of an astropy table as JSON has it."""
+    if value is np.ma.masked:
+        return None
+    value = value.tolist() if isinstance(value, np.generic) else value
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def test_sources_unfold_into_their_list_and_all_that_it_depends_on(client: FlaskClient, world: Any) -> None:
+    number = world.ids["SourceList"]
+    page = client.get(f"/object/{number}/query", query_string={"unfold": "source_list.frame.filter"}).text
+
+    assert 'name="q.MAG_AUTO"' in page
+    assert 'name="q.source_list.n_sources"' in page
+    assert 'name="q.source_list.frame.filter.name"' in page
+    assert f"sources of SourceList {number}" in page
+    sent = {
+        "column": ["SID", "RA", "source_list.frame.filter.name"],
+        "q.source_list.frame.filter.name": "g",
+        "q.MAG_AUTO": "1",
+        "op.MAG_AUTO": ">",
+        "near": "152.6 -1.0",
+        "within": "5 arcsec",
+        "show": "rows",
+    }
+    answer = client.get(f"/object/{number}/query", query_string=sent)
+    assert answer.status_code == 302
+    columns, rows = whole(client, answer.location)
+    assert columns == ["SID", "RA", "source_list.frame.filter.name"]
+    assert [row[0] for row in rows] == list(range(len(rows)))
+    assert {row[2] for row in rows} == {"g"}
+    furthest = 5 / 3600  # RA grows by 1/5000 deg from source to source, at declination -1
+    assert len(rows) == int(furthest / math.cos(math.radians(1)) * 5000) + 1
+
+
+def test_only_lists_have_rows_to_query(client: FlaskClient, world: Any) -> None:
+    assert client.get(f"/object/{world.ids['Coadd']}/query").status_code == 404
+    assert client.get("/object/999999/query").status_code == 404
+    wrong = client.get(f"/object/{world.ids['SourceList']}/query?q.MAGG_AUTO=1", headers={"Accept": "text/html"})
+    assert (wrong.status_code, "MAG_AUTO" in wrong.text) == (400, True)
 
 
 def test_the_address_is_whole_and_leads_to_the_table(client: FlaskClient) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, redirect, request
+from flask import Blueprint, Response, current_app, redirect, request
 from sqlalchemy import select
 
 from awe.errors import BadRequest, NotFound
@@ -26,10 +26,9 @@ from awe.services.cutout_archive import (
 from awe.services.cutout_request import MEDIA_TYPES, PARAMETERS
 from awe.services.cutout_runs import SELECTIONS, Page, Run, load
 from awe.services.journal import Journal
-from awe.services.negotiation import answer, wants_json
+from awe.services.negotiation import answer
 from awe.services.operations import Operation, Parameter, describe
 from awe.services.parts import parts
-from awe.services.position_lists import keep_positions, read_positions
 from awe.services.renderings import earlier, record, seen_by
 from awe.services.series_view import cutout_address, thumbnails
 from awe.services.sessions import reading_session, session
@@ -123,24 +122,6 @@ def listing(kind: str, which: str, suffix: str) -> Response:
     if suffix == "json":
         return Response(json.dumps(manifest(page, forms), indent=1), mimetype="application/json")
     return Response(manifest_csv(manifest_rows(page, forms), run), mimetype="text/csv")
-
-
-@cutout_series.post("/cutouts/positions")
-def send() -> Response:
-    """Take a list of positions, and go to its cutouts."""
-    file = request.files.get("list")
-    if file is None or not file.filename:
-        raise BadRequest("no list was sent: choose a CSV file or VOTable with the columns ra and dec (deg)")
-    given = {name: value.strip() for name, value in request.form.items() if value.strip()}
-    found = read_positions(file.read(), file.filename)
-    run = Run.of("positions", "new", given)
-    key = keep_positions(parts(current_app).writing, found, file.filename, visitor().user)
-    address = changed(f"/cutouts/positions/{key}", {}, **run.chosen, **run.request.query())
-    if wants_json():
-        response = jsonify(address=address, key=key, positions=len(found))
-        response.status_code, response.headers["Location"] = 201, address
-        return response
-    return redirect(address, 303)  # type: ignore[return-value]
 
 
 LISTS = {"sources": ("slid", "sids"), "associates": ("alid", "aids")}

@@ -4,8 +4,9 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from awe.errors import AweError, BadRequest, NotSignedIn, TooManyAttempts
+from awe.services.bodies import read_body
 from awe.services.negotiation import wants_json
-from awe.services.operations import Operation, Parameter, describe
+from awe.services.operations import FORM, Body, Operation, Parameter, describe
 from awe.services.visitors import check_form, enter, leave
 
 signing = Blueprint("signing", __name__)
@@ -18,11 +19,17 @@ def _path_here(text: str) -> str:
     return text
 
 
+_NEXT = Parameter("next", "path of this site to go to afterwards", default="/", example="/object/12", parse=_path_here)
 _PAGE = Operation(
-    "Form that takes a token (`awe token add USER`) and signs in for 12 hours.",
-    (Parameter("next", "path of this site to go to afterwards", default="/", example="/object/12", parse=_path_here),),
-    answers=("text/html",),
+    "Form that takes a token (`awe token add USER`) and signs in for 12 hours.", (_NEXT,), answers=("text/html",)
 )
+_TOKEN = Parameter("token", "the token that `awe token add USER` gave", default="")
+_ENTER = Operation(
+    "Signs in by a token: sets a cookie",
+    answers=("text/html",),
+    body=Body((_TOKEN, _NEXT), (FORM,), has_form_token=False, needs_token=False),
+)
+_LEAVE = Operation("Signs out", answers=("text/html",), body=Body(media=(FORM,), needs_token=False))
 
 
 @signing.get("/signin")
@@ -33,20 +40,23 @@ def show() -> Response:
 
 
 @signing.post("/signin")
+@describe(_ENTER)
 def enter_page() -> AnyResponse:
     """Sign in by the token that the form sends."""
-    following = _PAGE.read({"next": request.form.get("next", "")})["next"]
+    sent = read_body(_ENTER)
     try:
-        return enter(redirect(following, 303), request.form.get("token", ""))  # type: ignore[arg-type]
+        return enter(redirect(sent["next"], 303), sent["token"])  # type: ignore[arg-type]
     except (NotSignedIn, TooManyAttempts) as error:
         if wants_json():
             raise
-        return _form(following, error)
+        return _form(sent["next"], error)
 
 
 @signing.post("/signout")
+@describe(_LEAVE)
 def leave_page() -> AnyResponse:
     """Sign out."""
+    read_body(_LEAVE)
     check_form()
     return leave(redirect("/", 303))  # type: ignore[arg-type]
 
