@@ -26,7 +26,7 @@ from awe.processing.worker import Result
 from awe.services.image_client import ImageClient, form_of
 from awe.services.lineage_graph import load_graph
 from awe.services.pictures_by_address import Picture, Pictures
-from awe.services.rgb_frames import frame_named
+from awe.services.rgb_frames import frame_named, frames_of_target
 from awe.services.table_asked import rows_asked, table_asked
 
 _SELECTION = ("object", "filter", "chip", "instrument", "night", "frame", "grid", "source_lists")
@@ -238,18 +238,37 @@ def image(thing: Any, format: str = "png", token: str | None = None, **looks: An
     return context.images.picture("imageview", f"/imageview/{_name_of(thing)}.{form}", looks, token)
 
 
-def rgb(red: Any, green: Any, blue: Any, format: str = "png", token: str | None = None, **looks: Any) -> Picture:
+def rgb(
+    *frames: Any, target: Any = None, filters: Any = "", format: str = "png", token: str | None = None, **looks: Any
+) -> Picture:
     """Return a colour picture of three frames, as objects, numbers or file names: `rgb(16, 18, 14, stretch=8, q=10)`.
 
-    `format` is png, jpg or tif; `looks` are the parameters of the colour service, such as mode, scale, balance, grid.
+    Or of the newest coadds of a grid target, given as object, number or name: `rgb(target="M67 EFOSC2",
+    filters="i,r,g")`; without filters, the target must have three. `format` is png, jpg or tif; `looks` are the
+    parameters of the colour service, such as mode, scale, balance, grid.
     """
     form = form_of(format, ("png", "jpg", "tif"))
-    named = {"red": red, "green": green, "blue": blue}
-    numbers = [
-        frame_named(context.session, thing, colour) if isinstance(thing, str) else _number_of(thing)
-        for colour, thing in named.items()
-    ]
+    if target is None:
+        numbers = _three(frames, filters)
+    elif frames:
+        raise BadRequest("give either a grid target or three frames")
+    else:
+        named = target if isinstance(target, str) else _number_of(target)
+        listed = filters if isinstance(filters, str) else ",".join(f if isinstance(f, str) else f.name for f in filters)
+        numbers = frames_of_target(context.session, str(named), listed)
     return context.images.picture("rgb", f"/rgb/{','.join(map(str, numbers))}.{form}", looks, token)
+
+
+def _three(frames: tuple[Any, ...], filters: Any) -> tuple[int, ...]:
+    """Return the numbers of three frames, red first."""
+    if filters:
+        raise BadRequest("filters are those of a grid target: give its name as target")
+    if len(frames) != 3:
+        raise BadRequest(f"a colour picture is of three frames, got {len(frames)}: red, green, blue, or target=NAME")
+    return tuple(
+        frame_named(context.session, thing, colour) if isinstance(thing, str) else _number_of(thing)
+        for thing, colour in zip(frames, ("red", "green", "blue"), strict=True)
+    )
 
 
 def cutouts(

@@ -43,7 +43,7 @@ class Cell:
         """Why there is nothing to show; empty: there is."""
         if self.place.filename is None:
             return "no file"
-        return "" if self.inside else "outside" if np.isfinite(self.x) else "place not known"
+        return "" if self.inside else "beyond its edge" if np.isfinite(self.x) else "position not known"
 
     def spot(self, ra: float | None = None, dec: float | None = None) -> Spot:
         """Return what a cutout is made of; with the place on the sky, it gets a coordinate system."""
@@ -88,14 +88,13 @@ class Block:
 
     @property
     def seen(self) -> tuple[Line, ...]:
-        """The exposures that show the place; all, if none does."""
-        return tuple(line for line in self.lines if _shows(line)) or self.lines
+        """The exposures that show the place."""
+        return tuple(line for line in self.lines if _shows(line))
 
     @property
     def unseen(self) -> tuple[Line, ...]:
         """The other exposures, such as those of the other chips of a camera."""
-        shown = {line.exposure for line in self.seen}
-        return tuple(line for line in self.lines if line.exposure not in shown)
+        return tuple(line for line in self.lines if not _shows(line))
 
     def spans(self, name: str) -> bool:
         """Return whether all products of a class belong to no single exposure."""
@@ -108,7 +107,10 @@ class Block:
 
 
 def _shows(line: Line) -> bool:
-    return any(cell.inside for cells in line.cells.values() for cell in cells)
+    """Return whether the place is on the exposure itself, not just within the empty border of its regridded frame."""
+    every = [cell for cells in line.cells.values() for cell in cells]
+    own = [cell for cell in every if cell.place.object_id == line.exposure]
+    return any(cell.inside for cell in own or every)
 
 
 def local_wcs(cell: Cell, ra: float, dec: float) -> Wcs:

@@ -54,7 +54,7 @@ def _operation(rule: str, endpoint: str, declared: Operation) -> dict[str, Any]:
     ]
     errors = {status: {"description": doc} for status, doc in _ERRORS.items()}
     done = {"description": declared.summary, "content": {kind: {} for kind in declared.answers}}
-    described = {
+    described: dict[str, Any] = {
         "operationId": f"{endpoint}{'.json' if rule.endswith('.json') else ''}:{rule}",
         "summary": declared.summary,
         "parameters": [*path, *(_parameter(p, "query") for p in (*declared.parameters, *declared.shared))],

@@ -66,14 +66,10 @@ class TableRows:
         cls = self.request.cls
         if self.request.is_persistent:
             return None, cls, column
-        steps = column.path.split(".")
         ends = [link.mapper.class_ for link in column.links]
         first = next(i for i, end in enumerate(ends, 1) if issubclass(end, Persistent))
-        return (
-            column_at(cls, ".".join(steps[:first])),
-            ends[first - 1],
-            column_at(ends[first - 1], ".".join(steps[first:])),
-        )
+        anchor = column_at(cls, ".".join(column.path.split(".")[:first]))
+        return anchor, ends[first - 1], replace(column, links=column.links[first:])
 
     def _number(self, place: int) -> Any:
         anchor = self._many[place][0]

@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -18,15 +19,16 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from awe.errors import BadRequest
 from awe.model.access import issue_token
-from awe.model.persistent import Persistent, Privileges
+from awe.model.persistent import Persistent, Privileges, utc_now
+from awe.model.rendering import PositionList, Rendering
 from awe.services.cutout_archive import parse_chosen
 from awe.services.parts import parts
-from awe.services.position_lists import MOST, read_positions
+from awe.services.position_lists import KEPT, MOST, keep_positions, read_positions
 from awe.services.ranges import numbers, parse_ranges, ranges_text
 from awe.services.zip_stream import zip_stream
 
@@ -331,6 +333,73 @@ def test_a_list_that_is_sent_again_has_the_same_address(cut_client: FlaskClient,
     }
 
     assert len(both) == 1
+
+
+@pytest.fixture
+def lists(cut_closed: FlaskClient) -> Callable[[dict[str, str]], list[str]]:
+    """The keys of the lists that are shown to somebody, by the header of their token."""
+    return lambda who: [one["key"] for one in cut_closed.get("/cutouts/lists.json", headers=who).json["lists"]]
+
+
+def send(client: FlaskClient, who: dict[str, str], content: bytes = b"ra,dec\n150,2\n") -> Any:
+    form = {"list": (io.BytesIO(content), "x.csv"), "cls": "Coadd"}
+    return client.post("/cutouts/positions", data=form, content_type="multipart/form-data", headers=JSON | who)
+
+
+def test_a_list_is_its_senders_who_may_delete_it(cut_closed: FlaskClient, lists: Any) -> None:
+    ann, bob = token_of(cut_closed, "ann"), token_of(cut_closed, "bob")
+    own, other = (send(cut_closed, who).json for who in (ann, bob))
+    assert own["key"] != other["key"]  # the same positions of two people are two lists
+    assert (lists(ann), lists(bob), lists({})) == ([own["key"]], [other["key"]], [])
+    assert cut_closed.get(own["address"], headers=ann).status_code == 200
+    recorded = cut_closed.get("/cutouts/runs.json", headers=ann).json
+    path = f"/cutouts/positions/{own['key']}/delete"
+
+    assert [cut_closed.post(path, headers=JSON | who).status_code for who in ({}, bob)] == [401, 403]
+    assert cut_closed.post(path, headers={"Origin": "http://elsewhere"} | ann).status_code == 403
+    assert cut_closed.post(path, headers=JSON | ann).json == {"deleted": own["key"]}
+    assert (lists(ann), lists(bob)) == ([], [other["key"]])
+    assert cut_closed.get(own["address"], headers=ann).status_code == 404
+    assert own["address"] in [r["address"] for r in recorded]
+    assert own["address"] not in [r["address"] for r in cut_closed.get("/cutouts/runs.json", headers=ann).json]
+    assert cut_closed.post(path, headers=JSON | ann).status_code == 404
+
+
+def test_a_list_is_deleted_by_the_form_of_the_page(cut_closed: FlaskClient, lists: Any) -> None:
+    ann = token_of(cut_closed, "ann")
+    key = send(cut_closed, ann).json["key"]
+    assert cut_closed.post("/signin", data={"token": ann["Authorization"].removeprefix("Bearer ")}).status_code == 303
+    page = cut_closed.get("/cutouts/lists").text
+    form = page.partition(f'action="/cutouts/positions/{key}/delete"')[2].partition('name="form" value="')[2][:64]
+
+    assert cut_closed.post(f"/cutouts/positions/{key}/delete", data={"form": "0" * 64}).status_code == 403
+    answer = cut_closed.post(f"/cutouts/positions/{key}/delete", data={"form": form})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/cutouts/lists")
+    assert lists({}) == []
+    assert "You have sent none" in cut_closed.get("/cutouts/lists").text
+
+
+def test_a_site_that_is_not_open_takes_lists_of_known_people_only(cut_closed: FlaskClient) -> None:
+    assert send(cut_closed, {}).status_code == 401
+
+
+def test_a_list_of_nobody_is_forgotten_after_a_time(cut_closed: FlaskClient) -> None:
+    engine = cut_closed.application.extensions["awe"].writing
+    old = keep_positions(engine, [("old", 150.0, 2.0)], "old.csv", "")
+    owned = keep_positions(engine, [("owned", 150.0, 2.0)], "owned.csv", "ann")
+    again = keep_positions(engine, [("again", 150.0, 2.0)], "again.csv", "")
+    with Session(engine) as session:
+        address = f"/cutouts/positions/{old}?cls=Coadd"
+        session.add(Rendering(service="cutouts", address=address, title="", objects=[], creator="", project=""))
+        session.execute(update(PositionList).values(created=utc_now() - KEPT - timedelta(minutes=1)))
+        session.commit()
+    assert keep_positions(engine, [("again", 150.0, 2.0)], "again.csv", "") != old
+    with Session(engine) as session:
+        kept = set(session.scalars(select(PositionList.key)))
+        recorded = set(session.scalars(select(Rendering.address)))
+
+    assert {old, owned, again} & kept == {owned, again}
+    assert address not in recorded
 
 
 def test_the_form_without_javascript_leads_to_the_page(cut_client: FlaskClient) -> None:

@@ -5,6 +5,7 @@ import io
 import re
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -142,20 +143,28 @@ def test_a_source_beyond_the_edge_of_an_exposure_is_none_with_its_reason(
     reduced = [c for c in cells if c["class"] == "ReducedFrame"]
 
     assert [(c["inside"], c["picture"]) for c in reduced] == 3 * [(False, None)]
-    assert {c["reason"] for c in reduced} == {"outside"}
+    assert {c["reason"] for c in reduced} == {"beyond its edge"}
     assert next(c for c in cells if c["class"] == "Coadd")["inside"]
+    page = cut_client.get(f"/depcuts/sources/{cut_world.ids['slid']}?sids=0").text
+    assert "None on 3 exposures, which do not reach this position" in page
+    assert page.count('<th scope="row">') == 1  # what belongs to no single exposure stands alone
 
 
 def test_exposures_that_do_not_reach_the_source_stand_behind_the_others() -> None:
-    def line(exposure: int, *inside: bool) -> Line:
-        cells = tuple(Cell(None, datetime(2026, 1, 1), 1.0, 1.0, i, None) for i in inside)  # type: ignore[arg-type]
-        return Line(exposure, "", None, {"ReducedFrame": cells})
+    def cell(number: int, inside: bool) -> Cell:
+        return Cell(SimpleNamespace(object_id=number), datetime(2026, 1, 1), 1.0, 1.0, inside, None)  # type: ignore[arg-type]
 
-    far, near, half = line(1, False, False), line(2, True, True), line(3, False, True)
-    block, nowhere = (Block(None, "", {}, lines) for lines in ((far, near, half), (far,)))  # type: ignore[arg-type]
+    def line(exposure: int, reduced: bool, regridded: bool) -> Line:
+        cells = {"ReducedFrame": (cell(exposure, reduced),), "RegriddedFrame": (cell(exposure + 10, regridded),)}
+        return Line(exposure, "", None, cells)
 
-    assert (block.seen, block.unseen) == ((near, half), (far,))
-    assert (nowhere.seen, nowhere.unseen) == ((far,), ())
+    far, near, border = line(1, False, False), line(2, True, True), line(3, False, True)
+    block, nowhere = (Block(None, "", {}, lines) for lines in ((far, near, border), (far,)))  # type: ignore[arg-type]
+    elsewhere = Line(4, "", None, {"RegriddedFrame": (cell(14, True),)})  # its exposure is not among the products
+
+    assert (block.seen, block.unseen) == ((near,), (far, border))
+    assert (nowhere.seen, nowhere.unseen) == ((), (far,))
+    assert Block(None, "", {}, (elsewhere,)).seen == (elsewhere,)  # type: ignore[arg-type]
 
 
 def test_the_header_line_is_that_of_the_original(cut_client: FlaskClient, cut_world: Any) -> None:

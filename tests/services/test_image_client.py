@@ -196,6 +196,21 @@ def test_colour_pictures_are_made_of_three_frames(at_prompt: Site) -> None:
     assert picture.facts["balance"] == "zeropoint"
 
 
+def test_colour_pictures_are_made_of_a_grid_target_in_three_filters(at_prompt: Site) -> None:
+    coadd = prompt.get(at_prompt.coadd)
+    target, band = coadd.grid_target, coadd.filter
+    by_frames = prompt.rgb(coadd, coadd, coadd, q=4)
+
+    for wanted, filters in (
+        (target.name, ",".join([band.name] * 3)),
+        (target.object_id, [band.name] * 3),
+        (target, [band, band, band]),
+    ):
+        picture = prompt.rgb(target=wanted, filters=filters, q=4)
+        assert picture.address == by_frames.address
+        assert picture.content == by_frames.content
+
+
 def test_cutouts_are_the_files_of_the_service_with_their_numbers(at_prompt: Site, tmp_path: Path) -> None:
     slid = at_prompt.sources
     found = prompt.cutouts(slid, sids="0:2,4,77", size="16", format="fits", method="imageserver")
@@ -265,6 +280,10 @@ def test_the_chosen_files_of_associates_are_those_of_the_directory(site: Site) -
         (lambda site: prompt.cutouts(site.sources, sids="0", method="elsewhere"), BadRequest, "dataserver"),
         (lambda site: prompt.rgb(site.coadd, site.coadd, "x"), NotFound, "blue: no frame whose file is"),
         (lambda site: prompt.rgb(site.coadd, site.coadd, None), BadRequest, "a frame is given as object or number"),
+        (lambda site: prompt.rgb(site.coadd, site.coadd), BadRequest, "a colour picture is of three frames, got 2"),
+        (lambda site: prompt.rgb(1, 2, 3, target="x"), BadRequest, "either a grid target or three frames"),
+        (lambda site: prompt.rgb(1, 2, 3, filters="i,r,g"), BadRequest, "filters are those of a grid target"),
+        (lambda site: prompt.rgb(target="no such"), NotFound, "no grid target 'no such'"),
     ],
 )
 def test_what_can_not_be_is_told_by_an_error_of_awe(at_prompt: Site, call: Any, error: type, told: str) -> None:
