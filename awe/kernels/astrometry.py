@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
+from awe.kernels.fit_weights import least_scatter, leverage
 from awe.kernels.matching import Pattern, fit_affine, match_pattern, match_positions, match_shift
 from awe.kernels.wcs import ARCSEC, Card, Wcs, separation, tangent_plane, tangent_wcs
 
@@ -15,8 +15,6 @@ Indices = NDArray[np.int64]
 
 LEAST_FOR_AFFINE = 6
 STARS_PER_TERM = 3
-EFFECTIVE_STARS_PER_TERM = 2
-"""A fit rests on at least so many stars per term, as weights count them, or errors are taken to be larger."""
 HIGHEST_DEGREE = 4
 CLEAR, MOST = -6.0, 0.5
 """A shift needs no further search if its chance is below 10^-6 and it matches half of what it can."""
@@ -217,11 +215,11 @@ def fit_wcs(
         kind = choose_degree(int(used.sum()), 3 if degree is None else degree)
         if kind < 0:
             break
-        least = _least_scatter(sigma[used], kind)
+        least = least_scatter(sigma[used], kind)
         total = np.sqrt(sigma**2 + max(extra, least))
         weight = 1 / total[used] ** 2
         wcs = _fitted(x[used], y[used], ra[used], dec[used], weight, prior, kind)
-        distance = _sky_residuals(wcs, x, y, ra, dec) / np.sqrt(1 - _leverage(x, y, total, used, kind))
+        distance = _sky_residuals(wcs, x, y, ra, dec) / np.sqrt(1 - leverage(x, y, total, used, kind))
         # a median distance of 1.177 sigma is that of a circular normal distribution
         last = extra
         extra = max((float(np.median(distance[used])) / 1.177) ** 2 - float(np.median(sigma[used] ** 2)), least)
@@ -231,33 +229,6 @@ def fit_wcs(
             break
         used = kept
     return _report(x, y, ra, dec, used, int(given.sum()), wcs, kind, degree, total)
-
-
-def _leverage(x: Array, y: Array, sigma: Array, used: NDArray[np.bool_], degree: int) -> Array:
-    """Return which part of its own residual each used star hides by pulling the fit; 0 for the others."""
-    leverage = np.zeros(len(x))
-    u, v = ((c - c[used].mean()) / max(float(np.ptp(c[used])), 1.0) for c in (x, y))
-    terms = [u**i * v**j for i in range(degree + 1) for j in range(degree + 1 - i)]
-    design = np.column_stack(terms)[used] / sigma[used, None]
-    leverage[used] = np.sum(np.linalg.qr(design)[0] ** 2, axis=1)
-    return np.minimum(leverage, 0.99)
-
-
-def _least_scatter(sigma: Array, degree: int) -> float:
-    """Return the smallest variance that, added to those of all stars, has enough of them carry a fit of this degree.
-
-    Weights w count as many stars as (sum w)^2 / sum w^2 (Kish 1965).
-    """
-    wanted = min(EFFECTIVE_STARS_PER_TERM * (degree + 1) * (degree + 2) / 2, 0.9 * len(sigma))
-
-    def missing(scatter: float) -> float:
-        weight = 1 / (sigma**2 + scatter)
-        return wanted - float(weight.sum() ** 2 / np.sum(weight**2))
-
-    if missing(0.0) <= 0:
-        return 0.0
-    largest = float(np.max(sigma**2))
-    return float(brentq(missing, 0.0, 100 * largest, xtol=1e-6 * largest, rtol=1e-3))
 
 
 def proper_motion(
