@@ -22,7 +22,8 @@ def attribute_names(cls: type) -> list[str]:
 
 def kinds_of(cls: type) -> dict[str, type]:
     """Return the special kinds of a class that have attributes of their own, by name."""
-    below = (m for m in inspect(cls).self_and_descendants if m.class_ is not cls)
+    mapper: Any = inspect(cls)
+    below = [m for m in mapper.self_and_descendants if m is not mapper]
     return {m.class_.__name__: m.class_ for m in below if m.local_table is not m.inherits.local_table}
 
 

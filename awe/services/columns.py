@@ -77,7 +77,7 @@ def column_at(cls: type, path: str) -> Column:
     *way, name = path.replace("parameters.", "param_").split(".")
     if len(way) > DEEPEST:
         raise BadRequest(f"{path[:_SHOWN]!r} goes through {len(way)} links: at most {DEEPEST} are followed")
-    links = []
+    links: list[Any] = []
     here = cls
     for step in way:
         if links and step in kinds_of(here):

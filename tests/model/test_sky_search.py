@@ -166,7 +166,7 @@ SIZES = (0.003, 0.05, 0.14, 0.16, 0.6)
 @pytest.fixture
 def many_sources(archive: Any, session: Session) -> tuple[int, np.ndarray, np.ndarray]:
     """The number of a list, and the positions of its sources around all centres; another list has the same."""
-    lists = [archive.add(model.SourceList, frame=archive.science(), name="many") for _ in range(2)]
+    lists = [archive.product(model.SourceList, frame=archive.science(), name="many") for _ in range(2)]
     session.flush()
     around = [
         (ra + RNG.uniform(-1, 1, 400) / np.cos(np.radians(dec)), dec + RNG.uniform(-1, 1, 400)) for ra, dec in CENTRES
