@@ -1,6 +1,5 @@
 """Sources are indexed by list and sky cell."""
 
-import sqlalchemy as sa
 from alembic import op
 
 revision = '0006'
