@@ -14,10 +14,11 @@ from awe import __version__
 from awe.errors import BadRequest, NotFound
 from awe.fits import section as cut_file
 from awe.kernels.colour_maps import ColourMap, colour_table
-from awe.kernels.cutout import Axes, Box, axes_at, blank, cut, north_up, reach, window
+from awe.kernels.cutout import Axes, axes_at, blank, cut, north_up, reach, window
 from awe.kernels.flag_picture import colour_flags
 from awe.kernels.marks import Ellipse, draw_cross, draw_ellipse
 from awe.kernels.png import encode_png
+from awe.kernels.sections import Section
 from awe.kernels.stretch import Cuts, apply_stretch, zscale
 from awe.kernels.wcs import Wcs, tan
 from awe.services.cutout_request import CutoutRequest, Mark, Where
@@ -69,9 +70,9 @@ class Plan:
     request: CutoutRequest
     nx: int
     ny: int
-    wanted: Box
+    wanted: Section
     """Pixels of the frame; they may reach beyond its edge."""
-    part: Box | None
+    part: Section | None
     """Those that there are; None: the cutout lies wholly outside."""
 
     @property
@@ -114,10 +115,10 @@ def plan(spot: Spot, request: CutoutRequest) -> Plan:
     return Plan(spot, request, nx, ny, wanted, part)
 
 
-_NOWHERE = Box(0, 1, 0, 1)
+_NOWHERE = Section(0, 1, 0, 1)
 
 
-def read(store: Store, wanted: Plan, part: Box) -> np.ndarray:
+def read(store: Store, wanted: Plan, part: Section) -> np.ndarray:
     """Return pixels of the frame of a plan, cut out where its request says."""
     frame, box = wanted.spot.frame, (part.x0, part.x1, part.y0, part.y1)
     if wanted.request.where == Where.IMAGESERVER:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from awe.kernels.cutout import Box
+from awe.kernels.sections import Section
 from awe.services.cutout import Plan, finished, read
 from awe.store import Store
 
@@ -29,7 +29,7 @@ class Group:
     """Cutouts that are made from one read."""
 
     plans: tuple[tuple[int, Plan], ...]
-    box: Box
+    box: Section
 
 
 def cut_many(
@@ -67,14 +67,12 @@ def groups(plans: Sequence[Plan]) -> list[Group]:
 
 def _joined(members: list[tuple[int, Plan]]) -> list[Group]:
     boxes = [plan.part for _, plan in members if plan.part is not None]
-    around = Box(min(b.x0 for b in boxes), max(b.x1 for b in boxes), min(b.y0 for b in boxes), max(b.y1 for b in boxes))
-    if _area(around) <= WASTE * sum(map(_area, boxes)) + TILE * TILE // 8:
+    around = Section(
+        min(b.x0 for b in boxes), max(b.x1 for b in boxes), min(b.y0 for b in boxes), max(b.y1 for b in boxes)
+    )
+    if around.size <= WASTE * sum(box.size for box in boxes) + TILE * TILE // 8:
         return [Group(tuple(members), around)]
     return [Group((member,), box) for member, box in zip(members, boxes, strict=True)]
-
-
-def _area(box: Box) -> int:
-    return box.shape[0] * box.shape[1]
 
 
 def _ahead(work: Iterable[Group], make: Callable[[Group], Made]) -> Iterator[Made]:

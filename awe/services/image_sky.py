@@ -9,9 +9,10 @@ import numpy as np
 
 from awe.errors import BadRequest
 from awe.kernels.flags import PixelFlag
+from awe.kernels.sections import Section
 from awe.kernels.wcs import Wcs, tangent_plane
 from awe.services.image_pixels import read_region
-from awe.services.image_request import FARTHEST, Region
+from awe.services.image_request import FARTHEST
 from awe.services.images import Images, Plane, StoredImage
 
 STEP = 0.5
@@ -81,7 +82,7 @@ def block_around(images: Images, image: StoredImage, plane: Plane, x: float, y: 
     A block of 2 half + 1 pixels a side, cut off at the edges of the image: `x0`, `y0` are its first pixel, from 1.
     """
     column, row = math.floor(x + 0.5), math.floor(y + 0.5)
-    asked = Region(column - half, column + half + 1, row - half, row + half + 1)
+    asked = Section(column - half, column + half + 1, row - half, row + half + 1)
     part = asked.within(image.nx, image.ny)
     if part is None:
         raise BadRequest(f"x={x + 1:g}, y={y + 1:g} lies off the image: {image.extent}")

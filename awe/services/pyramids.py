@@ -11,9 +11,9 @@ import numpy as np
 from awe.errors import NotFound
 from awe.kernels.binning import bin_mean, halve
 from awe.kernels.flag_picture import bin_flags
+from awe.kernels.sections import Section
 from awe.services.image_look import Look, Range, cuts_text
 from awe.services.image_pixels import read_region
-from awe.services.image_request import Region
 from awe.services.images import Images, Plane, StoredImage
 from awe.services.workshop import Workshop
 
@@ -103,10 +103,10 @@ def _first_level(images: Images, image: StoredImage, plane: Plane) -> Iterator[t
         ragged = y1 % side if y0 == 0 else 0
         row = (image.ny - y1) // side
         if y1 > ragged:
-            whole = Region(0, image.nx, y0 + ragged, y1)
+            whole = Section(0, image.nx, y0 + ragged, y1)
             yield row, read_region(images, image, plane, whole, side)[::-1]
         if ragged:
-            rest = Region(0, image.nx, 0, ragged)
+            rest = Section(0, image.nx, 0, ragged)
             yield row + (y1 - ragged) // side, read_region(images, image, plane, rest, side)
 
 
@@ -153,7 +153,7 @@ class Pyramids:
     def _near(self, image: StoredImage, plane: Plane, side: int, columns: slice, rows: slice) -> np.ndarray:
         x0, x1 = columns.start * side, min(columns.stop * side, image.nx)
         y1, y0 = image.ny - rows.start * side, max(image.ny - rows.stop * side, 0)
-        pixels = read_region(self.images, image, plane, Region(x0, x1, y0, y1))
+        pixels = read_region(self.images, image, plane, Section(x0, x1, y0, y1))
         if side == 1:
             return pixels
         # blocks begin at the top, so that ragged ones lie at the lower edge
@@ -175,9 +175,9 @@ class Pyramids:
 
     def _sample(self, image: StoredImage, plane: Plane) -> np.ndarray:
         if not sampled(image):
-            return read_region(self.images, image, plane, Region(0, image.nx, 0, image.ny))
+            return read_region(self.images, image, plane, Section(0, image.nx, 0, image.ny))
         rows = np.linspace(0, image.ny - 1, min(image.ny, max(SAMPLED_ROWS, SAMPLED_PIXELS // image.nx))).astype(int)
-        lines = [read_region(self.images, image, plane, Region(0, image.nx, int(y), int(y) + 1)) for y in rows]
+        lines = [read_region(self.images, image, plane, Section(0, image.nx, int(y), int(y) + 1)) for y in rows]
         return np.concatenate(lines)
 
 

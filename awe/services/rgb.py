@@ -15,7 +15,7 @@ from awe.kernels.stretch import Stretch
 from awe.services.avm import PictureGrid, avm_packet
 from awe.services.encoding import encode
 from awe.services.image_pixels import read_region
-from awe.services.image_request import Region
+from awe.services.image_request import least_bin
 from awe.services.images import Images, Plane, StoredImage
 from awe.services.journal import Journal
 from awe.services.pyramids import TILE, Pyramids, last_level, level_shape
@@ -38,7 +38,7 @@ class Scene:
 
     bands: Bands
     request: RgbRequest
-    region: Region
+    region: Section
     binning: int
     levels: Levels
 
@@ -108,18 +108,18 @@ def scene_of(images: Images, bands: Bands, request: RgbRequest, whole: bool = Fa
     _check_overlap(bands, reference)
     image = replace(reference.image, wcs=reference.wcs)
     if whole:
-        region, binning = Region(0, image.nx, 0, image.ny), 1
+        region, binning = Section(0, image.nx, 0, image.ny), 1
     else:
         region = _shown_region(bands, image, request)
-        if binned and request.bin is None and request.fit is None and region.least_bin > 1:
-            request = replace(request, bin=region.least_bin)
+        if binned and request.bin is None and request.fit is None and least_bin(region) > 1:
+            request = replace(request, bin=least_bin(region))
         binning = request.section.binning(region)
     skies = skies_of(images.store, bands) if needs_skies(bands, request) else [UNSEEN] * 3
     red, green, blue = (_area(band, reference) for band in bands)
     return Scene(bands, request, region, binning, levels_of(bands, skies, request, (red, green, blue)))
 
 
-def _shown_region(bands: Bands, image: StoredImage, request: RgbRequest) -> Region:
+def _shown_region(bands: Bands, image: StoredImage, request: RgbRequest) -> Section:
     return _common(bands) if request.grid == "common" and request.is_whole else request.section.region(image)
 
 
@@ -153,16 +153,16 @@ def _check_overlap(bands: Bands, reference: Band) -> None:
             raise BadRequest(f"{reference.frame.label} and {band.frame.label} have no part of the sky in common")
 
 
-def _common(bands: Bands) -> Region:
+def _common(bands: Bands) -> Section:
     """Return the smallest rectangle of the red frame that holds all that the three frames have in common."""
     shape = bands[0].image.ny, bands[0].image.nx
-    region = Region(0, shape[1], 0, shape[0])
+    region = Section.whole(shape)
     for band in bands[1:]:
         part = overlap_region(band.wcs, (band.image.ny, band.image.nx), bands[0].wcs, shape)
-        x0, x1, y0, y1 = (0, 0, 0, 0) if part is None else (part.x0, part.x1, part.y0, part.y1)
-        region = Region(max(region.x0, x0), min(region.x1, x1), max(region.y0, y0), min(region.y1, y1))
-        if region.width < 1 or region.height < 1:
+        common = region.common(part) if part else None
+        if common is None:
             raise BadRequest(f"{bands[0].frame.label} and {band.frame.label} have no part of the sky in common")
+        region = common
     return region
 
 
@@ -173,7 +173,7 @@ def make_tile(pyramids: Pyramids, scene: Scene, level: int, column: int, row: in
     columns, rows = ((TILE * n, min(TILE * (n + 1), most)) for n, most in ((column, width), (row, height)))
     y1 = image.ny - rows[0] * side
     # blocks begin at the top left: those at the far edges reach beyond the image, where there is nothing
-    region = Region(columns[0] * side, columns[1] * side, y1 - (rows[1] - rows[0]) * side, y1)
+    region = Section(columns[0] * side, columns[1] * side, y1 - (rows[1] - rows[0]) * side, y1)
     part = replace(scene, region=region, binning=side)
     overviews = {
         b.object_id: pyramids.prepare(b.image, Plane.IMAGE, level) for b in scene.bands if _on_grid(b, scene.reference)
@@ -256,7 +256,7 @@ def _regridded(images: Images, scene: Scene, band: Band) -> np.ndarray:
     return out
 
 
-def _part(band: Band, grid: PictureGrid, factor: int) -> Region | None:
+def _part(band: Band, grid: PictureGrid, factor: int) -> Section | None:
     """Return the part of a frame that a picture shows, with a margin, in whole blocks; None if it shows nothing."""
     along = np.linspace(-0.5, 0.5, 33)
     x, y = (v.ravel() for v in np.meshgrid((along + 0.5) * grid.nx - 0.5, (along + 0.5) * grid.ny - 0.5))
@@ -268,13 +268,13 @@ def _part(band: Band, grid: PictureGrid, factor: int) -> Region | None:
     for values, length in ((x[seen], band.image.nx), (y[seen], band.image.ny)):
         low = max(0, int(values.min()) - MARGIN * factor) // factor * factor
         edges += [low, min(length, int(values.max()) + 2 + MARGIN * factor)]
-    region = Region(*edges)
-    return region if region.width > 0 and region.height > 0 else None
+    x0, x1, y0, y1 = edges
+    return Section(x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None
 
 
-def _fetch_whole(images: Images, band: Band, region: Region, binning: int) -> None:
+def _fetch_whole(images: Images, band: Band, region: Section, binning: int) -> None:
     """Keep the whole file of a frame if most of it is looked at: every further picture then needs no data server."""
     image = band.image
     part = region.within(image.nx, image.ny)
-    if part is not None and binning == 1 and part.width * part.height * 2 > image.nx * image.ny:
+    if part is not None and binning == 1 and part.size * 2 > image.nx * image.ny:
         images.store.retrieve(image.filename, image.content if len(image.content) == 64 else None)

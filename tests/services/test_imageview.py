@@ -25,6 +25,7 @@ from awe.config import Settings
 from awe.fits import write_image
 from awe.kernels.colour_maps import ColourMap, colour_table
 from awe.kernels.flag_picture import colour_flags
+from awe.kernels.sections import Section
 from awe.kernels.stretch import Cuts, Stretch, apply_stretch, cuts
 from awe.kernels.wcs import Wcs, tan
 from awe.local import start_data_server
@@ -32,7 +33,6 @@ from awe.model.catalogue import SOURCES
 from awe.services import pyramids
 from awe.services.app import create_app
 from awe.services.image_overlays import MOST_SOURCES, _outline
-from awe.services.image_request import Region
 from awe.services.image_still import HEIGHT, WIDTH, Still
 from awe.services.images import StoredImage
 from awe.services.pyramids import last_level, level_shape
@@ -608,4 +608,4 @@ def test_what_is_no_frame_is_not_found(site: Site, which: str, rest: str) -> Non
 
 
 def test_regions_are_told_as_fits_tells_them() -> None:
-    assert str(Region(0, 10, -2, 3)) == "[1:10,-1:3]"
+    assert str(Section(0, 10, -2, 3)) == "[1:10,-1:3]"

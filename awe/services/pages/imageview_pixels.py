@@ -6,11 +6,12 @@ from hashlib import sha256
 from flask import Blueprint, Response, current_app, redirect, request
 from werkzeug.datastructures import MultiDict
 
+from awe.kernels.sections import Section
 from awe.services.addresses import changed
 from awe.services.image_fits import fits_section
 from awe.services.image_look import MEDIA_TYPES, draw
 from awe.services.image_pixels import read_region
-from awe.services.image_request import PICTURE_PARAMETERS, Region, Wanted
+from awe.services.image_request import PICTURE_PARAMETERS, Wanted
 from awe.services.images import Images, StoredImage
 from awe.services.journal import Journal
 from awe.services.operations import Operation, Parameter, describe
@@ -84,7 +85,7 @@ def picture(which: str, form: str) -> Response:
                 return fits_section(pixels, images().header(image, wanted.plane), region, factor)
             return draw(pixels, wanted.look, form)
 
-    is_small_part = region.width * region.height <= min(QUICK, image.nx * image.ny - 1)
+    is_small_part = region.size <= min(QUICK, image.nx * image.ny - 1)
     response = kept(name, MEDIA_TYPES[form], make, on_disk=not is_small_part)
     if wanted.is_by_sky and not image.is_gridded:
         response.headers["Cache-Control"] = SHORTLY
@@ -97,10 +98,10 @@ def picture(which: str, form: str) -> Response:
     return response
 
 
-def _outside(region: Region, image: StoredImage) -> int:
+def _outside(region: Section, image: StoredImage) -> int:
     """Return the number of pixels of a section that lie beyond the image."""
     part = region.within(image.nx, image.ny)
-    return region.width * region.height - (part.width * part.height if part else 0)
+    return region.size - (part.size if part else 0)
 
 
 @image_pixels.get("/picture/<number:object_id>.<form>")
