@@ -21,12 +21,16 @@ def main() -> None:
     """Read the arguments, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure awe beside its peers.")
     parser.add_argument("--quick", action="store_true", help="smaller frames, fewer repeats: some minutes")
+    parser.add_argument("--pictures", action="store_true", help="only cutouts and views of a large image")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks.md")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work and leave the nights (default: /tmp)")
     given = parser.parse_args()
     with TemporaryDirectory(dir=given.folder, prefix="awe-bench-") as folder:
-        run(Path(folder), given)
+        if given.pictures:
+            print(report.table(report.rows(pictures(Path(folder), given.quick, 1 if given.quick else 2))))
+        else:
+            run(Path(folder), given)
 
 
 def run(folder: Path, given: argparse.Namespace) -> None:
@@ -45,19 +49,24 @@ def run(folder: Path, given: argparse.Namespace) -> None:
     pixels = _measured(cases.on_pixels(), scene, 3, rounds)
     many = _measured(cases.many_inputs(QUICK_COUNTS if given.quick else COUNTS), scene, 1, 1)
     system = _measured(cases.on_system(), folder / list(nights)[-1], 3, rounds)
-    _say("writing a large image")
-    (done,) = measure(
-        [Case("prepare", "awe", "pictures:prepare", {"side": QUICK_LARGE if given.quick else LARGE})], folder, 1, 1
-    )
-    if done.failure:
-        sys.exit(f"the large image can't be written: {done.failure}")
-    system += _measured(cases.on_large_image(), folder, 5, rounds)
+    system += pictures(folder, given.quick, rounds)
     plans = _measured(cases.planning(QUICK_RAWS if given.quick else RAWS), folder, 1, 1)
     show(pixels, many, plans, system, nights)
     if given.json:
         given.json.write_text(json.dumps(report.as_json(pixels, many, plans, system, nights), indent=1))
     if given.write_docs:
         (ROOT / "docs/benchmarks.md").write_text(page.page(pixels, many, plans, system, nights, side, frames))
+
+
+def pictures(folder: Path, quick: bool, rounds: int) -> list[list[Measured]]:
+    """Measure cutouts, and views of a large image."""
+    found = _measured(cases.on_cutouts(), folder, 3, rounds)
+    _say("writing a large image")
+    options = {"side": QUICK_LARGE if quick else LARGE}
+    (done,) = measure([Case("prepare", "awe", "pictures:prepare", options)], folder, 1, 1)
+    if done.failure:
+        sys.exit(f"the large image can't be written: {done.failure}")
+    return found + _measured(cases.on_large_image(), folder, 5, rounds)
 
 
 def processed_nights(folder: Path, sizes: tuple[str, ...]) -> dict[str, dict[str, Any]]:

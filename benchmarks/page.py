@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from benchmarks.cutouts import OFTEN
 from benchmarks.report import GROWTH, STEPS, growth_rows, machine, markdown, rows, step_rows
 
 _INTRODUCTION = """# Benchmarks
@@ -37,7 +38,9 @@ _SYSTEM = """## Database, files, pages
 
 Putting a file also keeps a copy in the local cache. The section is cut by the server, from a file that the client has not cached. The peers do less: a local copy is not sent by HTTP, a local file has no server before it, the plain file server does nothing else, and Pillow's picture comes from a local file whose name is known.
 
-Pages of a coadd are asked for in process, on archives of rows alone, and contain all that the browser gets but the pictures. The number of statements is in the remark: it must not grow with that of the frames."""
+Pages of a coadd are asked for in process, on archives of rows alone, and contain all that the browser gets but the pictures. The number of statements is in the remark: it must not grow with that of the frames.
+
+Cutouts are of another place of an image of 4000 x 4000 pixels each time, so that none is kept, unless the line says so. Their time is that of the server: in process, from the request to the bytes of the answer, rights and all; the data server is a process of its own that is asked by HTTP, the network to a browser is left out. Warm: {often} cutouts are made before the first that is counted, and {often} for each repeat (a fifth of that for large ones and for the chain, and for what is both, one)."""
 
 
 def page(
@@ -58,7 +61,7 @@ def page(
         markdown(growth_rows(nights), GROWTH),
         f"The steps of the night *{largest}*. Seconds are the sum over all products, of all processes together.",
         markdown(step_rows(nights[largest]), STEPS),
-        _SYSTEM,
+        _SYSTEM.format(often=OFTEN),
         markdown(rows(system)),
         _slower([*pixels, *system]),
     ]

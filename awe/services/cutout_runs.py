@@ -15,9 +15,10 @@ from awe.model.persistent import Persistent, persistent_class
 from awe.model.ranges import count_of
 from awe.model.sky import cells_at
 from awe.services.addresses import changed
-from awe.services.cutout import Spot, axes_of, plan, sized
+from awe.services.cutout import Spot, axes_of, plan
 from awe.services.cutout_request import PARAMETERS, CutoutRequest
 from awe.services.groups import classes_in_order
+from awe.services.images import sized
 from awe.services.operations import Operation, Parameter
 from awe.services.position_lists import find_positions
 from awe.services.ranges import parse_ranges

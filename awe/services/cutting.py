@@ -11,6 +11,7 @@ import numpy as np
 
 from awe.kernels.sections import Section
 from awe.services.cutout import Plan, finished, read
+from awe.services.stored_frames import Plane
 from awe.store import Store
 
 TILE = 512
@@ -53,14 +54,14 @@ def cut_many(
 
 def groups(plans: Sequence[Plan]) -> list[Group]:
     """Return the plans in groups: neighbours on the same image, unless much would be read between them."""
-    tiles: dict[tuple[str, int | str, int, int], list[tuple[int, Plan]]] = {}
+    tiles: dict[tuple[str, Plane, int, int], list[tuple[int, Plan]]] = {}
     for i, plan in enumerate(plans):
         if plan.part is not None:
             frame, part = plan.spot.frame, plan.part
-            key = (frame.filename, plan.hdu, (part.y0 + part.y1) // (2 * TILE), (part.x0 + part.x1) // (2 * TILE))
+            key = (frame.filename, plan.plane, (part.y0 + part.y1) // (2 * TILE), (part.x0 + part.x1) // (2 * TILE))
             tiles.setdefault(key, []).append((i, plan))
     found: list[Group] = []
-    for _, members in sorted(tiles.items(), key=lambda entry: (entry[0][0], str(entry[0][1]), *entry[0][2:])):
+    for _, members in sorted(tiles.items(), key=lambda entry: entry[0]):
         found += _joined(members)
     return found
 

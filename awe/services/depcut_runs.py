@@ -10,11 +10,11 @@ from awe.errors import BadRequest, NotFound
 from awe.kernels.wcs import Wcs
 from awe.services.addresses import changed
 from awe.services.ancestor_positions import ancestry_within, load_ancestry
-from awe.services.cutout import sized
 from awe.services.cutout_request import LOOKS, SHAPE, CutoutRequest
 from awe.services.cutout_runs import CHOSEN, numbers_parameter
 from awe.services.cutout_spot import PLACE
 from awe.services.depcut_matrix import Block, blocks_of, classes_of, offered_classes, usual_classes
+from awe.services.images import sized
 from awe.services.lineage_geometry import load_geometry
 from awe.services.operations import Operation, Parameter
 from awe.services.series import Member, associates, find_source_list, placed, sources

@@ -7,8 +7,8 @@ from typing import Any
 from awe.errors import BadRequest
 from awe.kernels.sections import Section
 from awe.services.image_look import LOOK_PARAMETERS, Look
-from awe.services.images import Plane, StoredImage
 from awe.services.operations import Parameter
+from awe.services.stored_frames import Plane, StoredFrame
 
 LARGEST_BIN = 512
 WIDTHS = (16, 8192)
@@ -90,7 +90,7 @@ class Wanted:
         """Tell whether the section depends on where the image lies on the sky."""
         return self.given["ra"] is not None or self.given["size"] is not None
 
-    def region(self, image: StoredImage) -> Section:
+    def region(self, image: StoredFrame) -> Section:
         """Return the section of an image; raise BadRequest if it lies wholly beyond the image."""
         given = self.given
         x, y = self._middle(image)
@@ -107,7 +107,7 @@ class Wanted:
             raise BadRequest(f"the section around {where} lies wholly off the image: {image.extent}")
         return region
 
-    def _middle(self, image: StoredImage) -> tuple[float, float]:
+    def _middle(self, image: StoredFrame) -> tuple[float, float]:
         """Return the middle of the section, counted from 0."""
         given = self.given
         if given["x"] is not None:
@@ -122,7 +122,7 @@ class Wanted:
             raise BadRequest(f"{position} lies far off the image: {image.extent}")
         return x, y
 
-    def _size(self, image: StoredImage, x: float, y: float) -> tuple[int | None, int | None]:
+    def _size(self, image: StoredFrame, x: float, y: float) -> tuple[int | None, int | None]:
         given = self.given
         if given["size"] is None:
             some = given["x"] is not None or given["ra"] is not None or given["height"] is not None
