@@ -78,6 +78,7 @@ def _cutouts(size: int, form: str) -> list[Case]:
     return [
         _awe(f"{work}, cut at the data server", "cutouts:cutout_awe", **given, kind="server"),
         _awe(f"{work}, from the file in the cache", "cutouts:cutout_awe", **given, kind="local"),
+        _awe(f"{work}, the same on a closed site", "cutouts:cutout_awe", **given, kind="local", closed=True),
         _awe(f"{work}, kept from before", "cutouts:cutout_awe", **given, kind="kept"),
         _chain(work, "cutouts:cutout_chain", **given),
     ]

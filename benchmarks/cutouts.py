@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from flask.testing import FlaskClient
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from awe.config import Settings
 from awe.database import open_engine, short_transaction, upgrade
@@ -24,6 +24,7 @@ from awe.local import RunningDataServer, start_data_server
 from awe.model import SourceList
 from awe.model.catalogue import SOURCES
 from awe.model.lineage import bind
+from awe.model.persistent import Persistent, Privileges
 from awe.processing.external import ExternalIngester
 from awe.processing.external_facts import Stated
 from awe.processing.worker import open_store
@@ -48,12 +49,13 @@ class Site:
     server: RunningDataServer
 
 
-def cutout_awe(folder: Path, size: int, form: str, kind: str) -> Work:
+def cutout_awe(folder: Path, size: int, form: str, kind: str, closed: bool = False) -> Work:
     """A cutout as a picture: `kept` from before, `local` from the file in the cache, or cut at the `server`.
 
-    What is timed is the time of the server: in this process, from the request to the bytes of the answer.
+    What is timed is the time of the server: in this process, from the request to the bytes of the answer. On a
+    `closed` site the database is asked for each request whether the image may be seen.
     """
-    site, starts = _site(folder), count(1)
+    site, starts = _site(folder, closed), count(1)
     where = {"kept": "imageserver", "local": "imageserver", "server": "dataserver"}[kind]
 
     def call() -> int:
@@ -130,10 +132,10 @@ def _lasting(site: Site, call: Callable[[], Any]) -> Callable[[], Any]:
     return called
 
 
-def _site(folder: Path) -> Site:
+def _site(folder: Path, closed: bool = False) -> Site:
     """Return the pages over the image as a coadd from elsewhere, with sources at random places."""
     place = folder / f"cutouts{os.getpid()}"
-    settings = Settings(home=place / "home")
+    settings = Settings(home=place / "home", open_reading=not closed)
     server = start_data_server(settings.data_folder)
     settings = replace(settings, data_server=server.address)
     engine, store = open_engine(settings.database), open_store(settings)
@@ -143,6 +145,8 @@ def _site(folder: Path) -> Site:
     if not report.frames:
         raise RuntimeError(report.reason)
     slid = _listed(engine, report.frames[0])
+    with short_transaction(engine) as session:
+        session.execute(update(Persistent).values(privileges=Privileges.WORLD))
     return Site(create_app(settings, engine, store).test_client(), report.frames[0], slid, server)
 
 

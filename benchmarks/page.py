@@ -40,7 +40,7 @@ Putting a file also keeps a copy in the local cache. The section is cut by the s
 
 Pages of a coadd are asked for in process, on archives of rows alone, and contain all that the browser gets but the pictures. The number of statements is in the remark: it must not grow with that of the frames.
 
-Cutouts are of another place of an image of 4000 x 4000 pixels each time, so that none is kept, unless the line says so. Their time is that of the server: in process, from the request to the bytes of the answer, rights and all; the data server is a process of its own that is asked by HTTP, the network to a browser is left out. Warm: {often} cutouts are made before the first that is counted, and {often} for each repeat (a fifth of that for large ones and for the chain, and for what is both, one)."""
+Cutouts are of another place of an image of 4000 x 4000 pixels each time, so that none is kept, unless the line says so. Their time is that of the server: in process, from the request to the bytes of the answer; on a closed site, the database is asked each time whether the image may be seen; the data server is a process of its own that is asked by HTTP, the network to a browser is left out. Warm: {often} cutouts are made before the first that is counted, and {often} for each repeat (a fifth of that for large ones and for the chain, and for what is both, one)."""
 
 
 def page(
