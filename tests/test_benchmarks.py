@@ -5,8 +5,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from benchmarks import cases, report
+from awe.cli import cli
+from benchmarks import cases, page, report
 from benchmarks.measuring import Case, Measured, measure
 
 GROUPS = [
@@ -48,3 +50,27 @@ def test_the_ratio_is_the_time_of_the_peer_over_that_of_awe() -> None:
         ("work", "awe", "2.00 s", "1.5 Mpix/s", "100 MB", "", ""),
         ("work", "peer", "5.00 s", "0.6 Mpix/s", "100 MB", "2.50", ""),
     ]
+
+
+def test_chapters_that_are_not_measured_keep_their_figures(tmp_path: Path) -> None:
+    first, second = ({"machine": m, "tables": [["", ["work"], [[m]]]], "slower": []} for m in ("old", "new"))
+    page.write(tmp_path / "page.md", {"kernels": first, "plans": first})
+    page.write(tmp_path / "page.md", {"plans": second})
+    text = (tmp_path / "page.md").read_text()
+    assert text.index("Measured old.") < text.index("## Plans") < text.index("Measured new.")
+    assert text.endswith("Nowhere in this run.\n")
+
+
+def test_the_rating_adds_the_time_of_all_steps() -> None:
+    measured = [
+        {"case": {"function": name, "options": {}}, "seconds": 2.0, "amount": 4.0, "failure": ""}
+        for name in report.RATED
+    ]
+    assert "0.50 Mpix/s" in report.rating(measured)
+    assert report.rating(measured[1:]) == ""
+
+
+def test_an_unknown_chapter_is_refused_with_those_there_are() -> None:
+    found = CliRunner().invoke(cli, ["bench", "kernel"])
+    assert found.exit_code != 0
+    assert "kernels, memory, plans" in str(found.exception) + found.output

@@ -44,7 +44,7 @@ COMMANDS: dict[str, Entry] = {
     "prompt": Entry(
         "Serve", "prompt", "Start Python with all classes in reach, and plan, make, find, why, info, tree."
     ),
-    "bench": Entry("Serve", "setup", "Measure the speed of the kernels and the pipeline."),
+    "bench": Entry("Serve", "setup", "Rate this machine: measure awe beside the programs that do the same."),
     "token": Entry("Serve", "tokens", "Issue, list and revoke the tokens by which people sign in at the pages."),
     "completion": Entry("Serve", "setup", "Print the script that completes awe commands in a shell."),
 }

@@ -1,9 +1,6 @@
 """Commands that set the system up: init, upgrade, config, bench, completion."""
 
-import importlib.util
 import os
-import subprocess
-import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -125,18 +122,34 @@ def _origin(name: str, given: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("arguments", nargs=-1)
-def bench(arguments: tuple[str, ...]) -> int:
-    """Measure the speed of the kernels and the pipeline.
+@click.argument("chapters", nargs=-1, metavar="[CHAPTER]...")
+@click.option("--quick", is_flag=True, help="smaller frames, fewer repeats: some minutes")
+@click.option("--json", "figures", type=click.Path(path_type=Path), metavar="FILE", help="write the figures as JSON")
+@click.option("--write-docs", is_flag=True, help="write docs/benchmarks.md of a clone of the source")
+@click.option(
+    "--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="where to work (default: /tmp)"
+)
+def bench(chapters: tuple[str, ...], quick: bool, figures: Path | None, write_docs: bool, folder: Path | None) -> None:
+    """Rate this machine: measure awe beside the programs that do the same, as far as they are installed.
 
-    The benchmarks belong to the source of awe, not to the installed program; `make bench` is the same.
+    Each chapter (kernels, memory, plans, nights, system, images; by default all) is printed when it is measured.
+    No peer is needed: what is missing is said, with the package that has it.
 
     \b
-    Example: awe bench
+    Examples:
+      awe bench                        all, a quarter of an hour
+      awe bench kernels --quick        how fast this machine is, in a few minutes
+      awe bench --json figures.json    all, as numbers too
     """
-    if importlib.util.find_spec("benchmarks") is None:
-        raise BadRequest("the benchmarks are not installed: clone the source of awe and run `make bench` there")
-    return subprocess.call([sys.executable, "-m", "benchmarks", *arguments])  # noqa: S603  the command is ours
+    from benchmarks.chapters import CHAPTERS
+    from benchmarks.running import PAGE, run
+
+    names = [chapter.name for chapter in CHAPTERS]
+    for unknown in sorted(set(chapters) - set(names)):
+        raise BadRequest(f"there is no chapter {unknown!r} of the benchmarks: choose from {', '.join(names)}")
+    if write_docs and not PAGE.parent.is_dir():
+        raise BadRequest(f"{PAGE.parent} is not there: --write-docs works in a clone of the source of awe only")
+    run(chapters, quick, figures, write_docs, folder)
 
 
 @click.command()

@@ -1,0 +1,135 @@
+"""What is measured, in chapters that can be run alone."""
+# ruff: noqa: E501  the paragraphs of the page are lines
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import cases, report
+from benchmarks.cutouts import OFTEN
+from benchmarks.measuring import Case, Measured, measure
+from benchmarks.place import Place, say
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was found for a chapter."""
+
+    tables: list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]
+    """Caption (maybe empty), headers, rows."""
+    slower: list[str] = field(default_factory=list)
+    """Where a peer is faster, in words."""
+    measured: list[dict[str, Any]] = field(default_factory=list)
+    """The same as numbers: seconds, Mbyte."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of the benchmarks."""
+
+    name: str
+    title: str
+    text: str
+    run: Callable[[Place], Figures]
+
+
+def of_cases(
+    groups: Callable[[Place], list[list[Case]]],
+    folder: Callable[[Place], Path],
+    repeats: int = 3,
+    rounds: int | None = None,
+) -> Callable[[Place], Figures]:
+    """Return how to measure groups of cases in a folder; `rounds` by default as the place says."""
+
+    def run(place: Place) -> Figures:
+        where, found = folder(place), []
+        for group in groups(place):
+            say(f"{group[0].work}: {', '.join(case.program for case in group)}")
+            found.append(measure(group, where, repeats, rounds or place.rounds))
+        return Figures(
+            [("", report.HEADERS, report.rows(found))], _slower(found), [asdict(m) for g in found for m in g]
+        )
+
+    return run
+
+
+def _slower(groups: list[list[Measured]]) -> list[str]:
+    return [
+        f"{m.case.work} ({m.case.program}: {group[0].seconds / m.seconds:.1f} times as fast)"
+        for group in groups
+        for m in group[1:]
+        if not m.failure and not group[0].failure and m.case.program != "awe" and m.seconds < group[0].seconds
+    ]
+
+
+def _nights(place: Place) -> Figures:
+    found: dict[str, dict[str, Any]] = {}
+    for size in place.nights:
+        folder, made = place.night(size)
+        (checked,) = measure([Case("check", "awe", "database:plan_up_to_date")], folder, 3, 1)
+        more = {"megapixels": made.amount, "planner": checked.seconds, "products": checked.amount}
+        found[size] = made.told | more | {"remade": checked.told.get("steps", 0)}
+    steps = f"The steps of the night *{size}*. Seconds are the sum over all products, of all processes together."
+    tables = [
+        ("", report.GROWTH, report.growth_rows(found)),
+        (steps, report.STEPS, report.step_rows(found[size])),
+    ]
+    return Figures(tables, [], [{"night": name} | told for name, told in found.items()])
+
+
+def _largest_night(place: Place) -> Path:
+    return place.night(place.nights[-1])[0]
+
+
+CHAPTERS = (
+    Chapter(
+        "kernels",
+        "Kernels",
+        """One chip of the simulated camera of 2048 x 2048 pixels (`--quick`: 1024), processed by awe: the reduced frame with weight and flags. *FITS to ...* includes reading and writing the files. Coadds: 4 exposures, background subtracted, Lanczos3, two threads in both programs.
+
+The work is not quite the same everywhere. awe's clipped mean also gives the variance. astroscrappy is run with sigclip 4.5 and otherwise its defaults. awe's catalogue has everything that awe stores, windowed positions, their errors and a star/galaxy number included; that of sep is a plain sequence of its functions without windowed positions, and its default filter finds more sources; SExtractor has windowed positions too. awe detects through sep, so it can't be faster than that. No astrometric solution is compared: SCAMP solves all exposures together, awe each chip by itself.""",
+        of_cases(lambda _: cases.on_pixels(), lambda place: place.scene),
+    ),
+    Chapter(
+        "memory",
+        "Memory of a coadd",
+        """Files are read in bands of rows, of 64 MB in all. The peak contains the pages of the files that the system has mapped for the process; they grow with the number of files, and the system takes them back when it needs them. Memory without them is what the process itself holds; it is in the remark.""",
+        of_cases(
+            lambda place: cases.many_inputs(place.size((5, 10, 20, 40), (5, 20))), lambda place: place.scene, 1, 1
+        ),
+    ),
+    Chapter(
+        "plans",
+        "Plans",
+        """An archive of rows alone, on SQLite: exposures of one field with one filter, in 4 nights with 2 chips. *Unreduced*: nothing is made of them yet. *Reduced*: all is there, up to and with the coadd, and found to be up to date. The number of statements does not grow with that of the frames, but for one more for each 5,000.""",
+        of_cases(
+            lambda place: cases.planning(place.size((100, 1000, 10000), (100, 1000))), lambda place: place.folder, 1, 1
+        ),
+    ),
+    Chapter(
+        "nights",
+        "Whole nights",
+        """From raw files to source lists, with an empty database, in one call: ingest, plan, and make on as many processes as there are cores. Mpix are raw pixels, calibrations included. *Check all* is the time to find that everything is up to date.
+
+Small nights pay for starting processes and loading kernels, some seconds.""",
+        _nights,
+    ),
+    Chapter(
+        "system",
+        "Database, files, pages",
+        """Putting a file also keeps a copy in the local cache. The section is cut by the server, from a file that the client has not cached. The peers do less: a local copy is not sent by HTTP, a local file has no server before it, the plain file server does nothing else, and Pillow's picture comes from a local file whose name is known.
+
+Pages of a coadd are asked for in process, on archives of rows alone, and contain all that the browser gets but the pictures. The number of statements is in the remark: it must not grow with that of the frames.""",
+        of_cases(lambda _: cases.on_system(), _largest_night),
+    ),
+    Chapter(
+        "images",
+        "Cutouts and large images",
+        f"""Cutouts are of another place of an image of 4000 x 4000 pixels each time, so that none is kept, unless the line says so. Their time is that of the server: in process, from the request to the bytes of the answer; on a closed site, the database is asked each time whether the image may be seen; the data server is a process of its own that is asked by HTTP, the network to a browser is left out. Warm: {OFTEN} cutouts are made before the first that is counted, and {OFTEN} for each repeat (a fifth of that for large ones and for the chain, and for what is both, one).
+
+The whole image on a screen has 16,000 x 16,000 pixels (`--quick`: 4,000).""",
+        of_cases(lambda _: [*cases.on_cutouts(), *cases.on_large_image()], lambda place: place.large, 3),
+    ),
+)
+"""In the order of the page."""

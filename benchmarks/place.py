@@ -1,0 +1,94 @@
+"""What is measured on: a scene of pixels, processed nights, a large image; each made when it is first asked for."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import Case, Measured, measure
+
+
+@dataclass
+class Place:
+    """A folder to work in, and how much is to be measured."""
+
+    folder: Path
+    quick: bool = False
+    """Smaller frames, fewer repeats."""
+    rounds: int = field(init=False)
+    """How often the programs take turns."""
+
+    def __post_init__(self) -> None:
+        self.rounds = 1 if self.quick else 2
+
+    def size(self, whole: Any, quick: Any) -> Any:
+        """Return the one or the other size of something."""
+        return quick if self.quick else whole
+
+    @cached_property
+    def scene(self) -> Path:
+        """Return the folder of a chip's frames."""
+        side = self.size(2048, 1024)
+        say(f"simulating and processing a chip of {side} x {side} pixels")
+        folder = self._new("scene")
+        self._do(Case("process", "awe", "scene:process", {"size": str(side)}), folder)
+        self._do(Case("export", "awe", "scene:export"), folder)
+        return folder
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """Return what the scene is."""
+        found: dict[str, Any] = json.loads((self.scene / "scene/scene.json").read_text())
+        return found
+
+    @cached_property
+    def compiled(self) -> bool:
+        """Process a night that is not counted, so that all kernels are compiled."""
+        say("a night that is not counted, so that all kernels are compiled")
+        self._do(Case("night", "awe", "scene:process", {"size": "tiny"}), self._new("first"))
+        return True
+
+    def night(self, size: str) -> tuple[Path, Measured]:
+        """Return the folder of a night of some size, and what was found when it was processed."""
+        assert self.compiled
+        folder = self.folder / size
+        if folder.is_dir():
+            return folder, self._nights[size]
+        folder.mkdir()
+        say(f"simulating and processing the night {size}")
+        self._nights[size] = self._do(Case("night", "awe", "scene:process", {"size": size}), folder)
+        return folder, self._nights[size]
+
+    @cached_property
+    def _nights(self) -> dict[str, Measured]:
+        return {}
+
+    @cached_property
+    def nights(self) -> tuple[str, ...]:
+        """Return the sizes of nights, in growing order."""
+        return ("tiny", "small") if self.quick else ("tiny", "small", "demo")
+
+    @cached_property
+    def large(self) -> Path:
+        """Return the folder of a large image."""
+        say("writing a large image")
+        self._do(Case("prepare", "awe", "pictures:prepare", {"side": self.size(16_000, 4000)}), self.folder)
+        return self.folder
+
+    def _new(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir()
+        return folder
+
+    def _do(self, case: Case, folder: Path) -> Measured:
+        (done,) = measure([case], folder, 1, 1)
+        if done.failure:
+            sys.exit(f"{case.function} of {folder.name} failed: {done.failure}")
+        return done
+
+
+def say(text: str) -> None:
+    """Tell whoever waits what is being done."""
+    print(text, file=sys.stderr, flush=True)
