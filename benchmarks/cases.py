@@ -89,6 +89,15 @@ def many_inputs(counts: tuple[int, ...]) -> list[list[Case]]:
     return [[_awe(f"coadd of {n} files, clipped", "kernels:coadd_many", count=n, method="clipped")] for n in counts]
 
 
+def chain() -> Case:
+    """Return the programs that take reduced exposures to a coadd and its catalogue."""
+    names = (("source-extractor", "sex"), ("scamp",), ("SWarp", "swarp"))
+    absent = [found[-1] for found in names if peers.program(*found) is None]
+    reason = f"{', '.join(absent)} not on the PATH (Debian: source-extractor scamp swarp)" if absent else ""
+    work = "reduced exposures to catalogues, coordinates, coadd and its sources"
+    return Case(work, "SExtractor, SCAMP, SWarp", "terapix:chain", missing=reason)
+
+
 def planning(counts: tuple[int, ...]) -> list[list[Case]]:
     """Return plans for more and more raw frames, to see how time and memory grow."""
     return [

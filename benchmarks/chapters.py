@@ -78,6 +78,18 @@ def _nights(place: Place) -> Figures:
     return Figures(tables, [], [{"night": name} | told for name, told in found.items()])
 
 
+def _survey(place: Place) -> Figures:
+    folder, observed = place.observed
+    work = "raw exposures to coadd and its sources in the database"
+    found = place.do(Case(work, "awe", "survey:awe", place.survey), folder)
+    place.do(Case("export", "awe", "survey:export"), folder)
+    say("the chain of programs beside it")
+    group = [found, *measure([cases.chain()], folder, 1, 1)]
+    spent = ", ".join(f"{name} {report.duration(seconds)}" for name, seconds in observed.told.items())
+    caption = f"Before it: {spent}. The peak of awe is that of its largest process; there are as many as cores."
+    return Figures([(caption, report.HEADERS, report.rows([group]))], _slower([group]), [asdict(m) for m in group])
+
+
 def _largest_night(place: Place) -> Path:
     return place.night(place.nights[-1])[0]
 
@@ -114,6 +126,12 @@ The work is not quite the same everywhere. awe's clipped mean also gives the var
 
 Small nights pay for starting processes and loading kernels, some seconds.""",
         _nights,
+    ),
+    Chapter(
+        "survey",
+        "A night beside SExtractor, SCAMP and SWarp",
+        """Four dithered exposures of four chips (2048 x 4612 pixels; `--quick`: 1024 x 1024). awe begins with raw exposures whose calibrations are made, and ends with a coadd and the rows of its sources in the database; all products on the way are stored. The other programs begin with the exposures that awe reduced, their weights and the coordinates of the telescope: catalogues of the exposures, astrometric solution, coadd, catalogue of the coadd.""",
+        _survey,
     ),
     Chapter(
         "system",
