@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cases, report
-from benchmarks.cutouts import OFTEN
-from benchmarks.measuring import Case, Measured, measure
+from benchmarks.measuring import OFTEN, Case, Measured, measure
 from benchmarks.place import Place, say
 
 

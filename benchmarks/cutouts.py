@@ -31,12 +31,11 @@ from awe.processing.worker import open_store
 from awe.services.app import create_app
 from benchmarks import peers
 from benchmarks.child import Work
+from benchmarks.measuring import OFTEN
 
 SIDE = 4000
 SKY = tan(150.0, 2.0, 0.2, SIDE, SIDE)
 SOURCES_OF_LIST = 1000
-OFTEN = 25
-"""Small cutouts for each repeat."""
 
 
 @dataclass
