@@ -62,19 +62,40 @@ def _coadds(method: str) -> list[Case]:
     return [_awe(work, "kernels:coadd_awe", method=method), swarp]
 
 
-def _cutouts(size: int) -> list[Case]:
-    work = f"PNG of {size} x {size} pixels of a large image"
+def on_cutouts() -> list[list[Case]]:
+    """Return cutouts of an image of 4000 x 4000, beside the programs by which the image server of 2008 made them."""
     return [
-        _awe(f"{work}, kept from before", "cutouts:cutout_awe", size=size, kind="kept"),
-        _awe(f"{work}, from the file in the cache", "cutouts:cutout_awe", size=size, kind="local"),
-        _awe(f"{work}, cut at the data server", "cutouts:cutout_awe", size=size, kind="server"),
-        _program(f"{work}, imcopy + stiff + ImageMagick", ("stiff",), "stiff", "cutouts:cutout_chain", size=size),
+        *(_cutouts(size, form) for size in (200, 2000) for form in ("png", "jpg")),
+        [
+            _awe("1,000 cutouts of 64 x 64 of a source list, zip of PNG", "cutouts:series_awe", size=64),
+            _peer("1,000 cutouts of 64 x 64, PNG", "astropy", "cutouts:series_astropy", size=64),
+        ],
+    ]
+
+
+def _cutouts(size: int, form: str) -> list[Case]:
+    work, given = f"cutout of {size} x {size} to {form.upper()}", {"size": size, "form": form}
+    return [
+        _awe(f"{work}, cut at the data server", "cutouts:cutout_awe", **given, kind="server"),
+        _awe(f"{work}, from the file in the cache", "cutouts:cutout_awe", **given, kind="local"),
+        _awe(f"{work}, the same on a closed site", "cutouts:cutout_awe", **given, kind="local", closed=True),
+        _awe(f"{work}, kept from before", "cutouts:cutout_awe", **given, kind="kept"),
+        _chain(work, "cutouts:cutout_chain", **given),
     ]
 
 
 def many_inputs(counts: tuple[int, ...]) -> list[list[Case]]:
     """Return coadds of more and more inputs, to see whether memory grows."""
     return [[_awe(f"coadd of {n} files, clipped", "kernels:coadd_many", count=n, method="clipped")] for n in counts]
+
+
+def chain() -> Case:
+    """Return the programs that take reduced exposures to a coadd and its catalogue."""
+    names = (("source-extractor", "sex"), ("scamp",), ("SWarp", "swarp"))
+    absent = [found[-1] for found in names if peers.program(*found) is None]
+    reason = f"{', '.join(absent)} not on the PATH (Debian: source-extractor scamp swarp)" if absent else ""
+    work = "reduced exposures to catalogues, coordinates, coadd and its sources"
+    return Case(work, "SExtractor, SCAMP, SWarp", "terapix:chain", missing=reason)
 
 
 def planning(counts: tuple[int, ...]) -> list[list[Case]]:
@@ -87,17 +108,9 @@ def planning(counts: tuple[int, ...]) -> list[list[Case]]:
 
 
 def on_large_image() -> list[list[Case]]:
-    """Return pictures of a large image, beside the programs by which the image server of 2008 made them."""
-    cutouts = [(side, form) for side in (200, 2000) for form in ("png", "jpg")]
+    """Return the first view of a large image, beside the programs by which the image server of 2008 made one."""
     whole = "whole image on a screen"
     return [
-        *(
-            [
-                _awe(f"cutout of {side} x {side} to {form.upper()}", "pictures:cutout_awe", side=side, form=form),
-                _chain(f"cutout of {side} x {side} to {form.upper()}", "pictures:cutout_chain", side=side, form=form),
-            ]
-            for side, form in cutouts
-        ),
         [
             _awe(f"{whole}: first view in the viewer", "pictures:view_awe", kept=True),
             _awe(f"{whole}: the same, first view ever", "pictures:view_awe", kept=False),
@@ -137,11 +150,6 @@ def on_system() -> list[list[Case]]:
             _awe(f"{picture}, cold", "services:picture_awe", warm=False),
             _awe(f"{picture}, warm", "services:picture_awe", warm=True),
             _peer(picture, "pillow", "services:picture_pillow"),
-        ],
-        *(_cutouts(size) for size in (200, 2000)),
-        [
-            _awe("1,000 cutouts of 64 x 64 of a source list, zip of PNG", "cutouts:series_awe", size=64),
-            _peer("1,000 cutouts of 64 x 64, PNG", "astropy", "cutouts:series_astropy", size=64),
         ],
         [
             _awe(f"{colours}, warm", "colours:rgb_awe"),

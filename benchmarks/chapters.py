@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cases, report
-from benchmarks.measuring import Case, Measured, measure
+from benchmarks.measuring import OFTEN, Case, Measured, measure
 from benchmarks.place import Place, say
 
 
@@ -77,6 +77,18 @@ def _nights(place: Place) -> Figures:
     return Figures(tables, [], [{"night": name} | told for name, told in found.items()])
 
 
+def _survey(place: Place) -> Figures:
+    folder, observed = place.observed
+    work = "raw exposures to coadd and its sources in the database"
+    found = place.do(Case(work, "awe", "survey:awe", place.survey), folder)
+    place.do(Case("export", "awe", "survey:export"), folder)
+    say("the chain of programs beside it")
+    group = [found, *measure([cases.chain()], folder, 1, 1)]
+    spent = ", ".join(f"{name} {report.duration(seconds)}" for name, seconds in observed.told.items())
+    caption = f"Before it: {spent}. The peak of awe is that of its largest process; there are as many as cores."
+    return Figures([(caption, report.HEADERS, report.rows([group]))], _slower([group]), [asdict(m) for m in group])
+
+
 def _largest_night(place: Place) -> Path:
     return place.night(place.nights[-1])[0]
 
@@ -115,6 +127,12 @@ Small nights pay for starting processes and loading kernels, some seconds.""",
         _nights,
     ),
     Chapter(
+        "survey",
+        "A night beside SExtractor, SCAMP and SWarp",
+        """Four dithered exposures of four chips (2048 x 4612 pixels; `--quick`: 1024 x 1024). awe begins with raw exposures whose calibrations are made, and ends with a coadd and the rows of its sources in the database; all products on the way are stored. The other programs begin with the exposures that awe reduced, their weights and the coordinates of the telescope: catalogues of the exposures, astrometric solution, coadd, catalogue of the coadd.""",
+        _survey,
+    ),
+    Chapter(
         "system",
         "Database, files, pages",
         """Putting a file also keeps a copy in the local cache. The section is cut by the server, from a file that the client has not cached. The peers do less: a local copy is not sent by HTTP, a local file has no server before it, the plain file server does nothing else, and Pillow's picture comes from a local file whose name is known.
@@ -124,9 +142,11 @@ Pages of a coadd are asked for in process, on archives of rows alone, and contai
     ),
     Chapter(
         "images",
-        "Large images",
-        "Pictures of one image of 16,000 x 16,000 pixels (`--quick`: 4,000).",
-        of_cases(lambda _: cases.on_large_image(), lambda place: place.large, 5),
+        "Cutouts and large images",
+        f"""Cutouts are of another place of an image of 4000 x 4000 pixels each time, so that none is kept, unless the line says so. Their time is that of the server: in process, from the request to the bytes of the answer; on a closed site, the database is asked each time whether the image may be seen; the data server is a process of its own that is asked by HTTP, the network to a browser is left out. Warm: {OFTEN} cutouts are made before the first that is counted, and {OFTEN} for each repeat (a fifth of that for large ones and for the chain, and for what is both, one).
+
+The whole image on a screen has 16,000 x 16,000 pixels (`--quick`: 4,000).""",
+        of_cases(lambda _: [*cases.on_cutouts(), *cases.on_large_image()], lambda place: place.large, 3),
     ),
 )
 """In the order of the page."""

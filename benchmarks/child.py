@@ -22,7 +22,9 @@ class Work:
     unit: str = ""
     tell: Callable[[Any], dict[str, Any]] = field(default=lambda _: {})
     warm: bool = True
-    """Whether the call is made once before it is timed: to compile kernels, to fill caches of the system."""
+    """Whether calls are made before they are timed: to compile kernels, to fill caches of the system."""
+    often: int = 1
+    """Calls for each repeat, each timed by itself, and before the first: one short call alone would be a cold one."""
     external: bool = False
     """Whether another program does the work, whose memory is asked for."""
 
@@ -68,10 +70,10 @@ def main() -> None:
     """Do the work that the arguments name, some times over, and print times and memory as JSON."""
     module, function, folder, repeats, options = sys.argv[1:]
     work: Work = getattr(import_module(module), function)(Path(folder), **json.loads(options))
-    if work.warm:
+    for _ in range(work.often if work.warm else 0):
         work.call()
     seconds, result = [], None
-    for _ in range(int(repeats)):
+    for _ in range(int(repeats) * work.often):
         start = time.perf_counter()
         result = work.call()
         seconds.append(time.perf_counter() - start)

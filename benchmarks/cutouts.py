@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from flask.testing import FlaskClient
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from awe.config import Settings
 from awe.database import open_engine, short_transaction, upgrade
@@ -24,12 +24,14 @@ from awe.local import RunningDataServer, start_data_server
 from awe.model import SourceList
 from awe.model.catalogue import SOURCES
 from awe.model.lineage import bind
+from awe.model.persistent import Persistent, Privileges
 from awe.processing.external import ExternalIngester
 from awe.processing.external_facts import Stated
 from awe.processing.worker import open_store
 from awe.services.app import create_app
 from benchmarks import peers
 from benchmarks.child import Work
+from benchmarks.measuring import OFTEN
 
 SIDE = 4000
 SKY = tan(150.0, 2.0, 0.2, SIDE, SIDE)
@@ -46,22 +48,27 @@ class Site:
     server: RunningDataServer
 
 
-def cutout_awe(folder: Path, size: int, kind: str) -> Work:
-    """A cutout as PNG: `kept` from an earlier request, `local` from the file in the cache, or cut at the `server`."""
-    site, starts = _site(folder), count(1)
+def cutout_awe(folder: Path, size: int, form: str, kind: str, closed: bool = False) -> Work:
+    """A cutout as a picture: `kept` from before, `local` from the file in the cache, or cut at the `server`.
+
+    What is timed is the time of the server: in this process, from the request to the bytes of the answer. On a
+    `closed` site the database is asked for each request whether the image may be seen.
+    """
+    site, starts = _site(folder, closed), count(1)
     where = {"kept": "imageserver", "local": "imageserver", "server": "dataserver"}[kind]
 
     def call() -> int:
         shift = 0 if kind == "kept" else next(starts)
-        answer = site.client.get(f"/cutouts/frame/{site.coadd}.png?x={1500 + shift}&y=1900&size={size}&where={where}")
+        place = f"x={1100 + shift}&y=1900&size={size}"
+        answer = site.client.get(f"/cutouts/frame/{site.coadd}.{form}?{place}&where={where}")
         assert answer.status_code == 200, answer.text
         return len(answer.data)
 
-    return Work(_lasting(site, call), size * size / 1e6, "Mpix")
+    return Work(_lasting(site, call), size * size / 1e6, "Mpix", often=OFTEN if size < 1000 else OFTEN // 5)
 
 
-def cutout_chain(folder: Path, size: int) -> Work:
-    """The same by imcopy from a local file, stiff to TIFF, and ImageMagick to PNG."""
+def cutout_chain(folder: Path, size: int, form: str) -> Work:
+    """The same by imcopy from a local file, stiff to TIFF, and ImageMagick to PNG or JPEG."""
     path, starts = _image(folder), count(1)
     imcopy, stiff, convert = peers.program("imcopy"), peers.program("stiff"), peers.program("magick", "convert")
     assert imcopy is not None
@@ -72,13 +79,13 @@ def cutout_chain(folder: Path, size: int) -> Work:
         subprocess.run(words, cwd=folder, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
     def call() -> int:
-        x, y = 1500 - size // 2 + next(starts), 1900 - size // 2
+        x, y = 1100 - size // 2 + next(starts), 1900 - size // 2
         run(imcopy, f"{path}[{x}:{x + size - 1},{y}:{y + size - 1}]", "!cut.fits")
-        run(stiff, "cut.fits", "-OUTFILE_NAME", "cut.tif", "-VERBOSE_TYPE", "QUIET")
-        run(convert, "cut.tif", "cut.png")
-        return (folder / "cut.png").stat().st_size
+        run(stiff, "cut.fits", "-OUTFILE_NAME", "cut.tif", "-VERBOSE_TYPE", "QUIET", "-WRITE_XML", "N")
+        run(convert, "cut.tif", f"cut.{form}")
+        return (folder / f"cut.{form}").stat().st_size
 
-    return Work(call, size * size / 1e6, "Mpix", external=True)
+    return Work(call, size * size / 1e6, "Mpix", external=True, often=OFTEN // 5 if size < 1000 else 1)
 
 
 def series_awe(folder: Path, size: int) -> Work:
@@ -124,10 +131,10 @@ def _lasting(site: Site, call: Callable[[], Any]) -> Callable[[], Any]:
     return called
 
 
-def _site(folder: Path) -> Site:
+def _site(folder: Path, closed: bool = False) -> Site:
     """Return the pages over the image as a coadd from elsewhere, with sources at random places."""
     place = folder / f"cutouts{os.getpid()}"
-    settings = Settings(home=place / "home")
+    settings = Settings(home=place / "home", open_reading=not closed)
     server = start_data_server(settings.data_folder)
     settings = replace(settings, data_server=server.address)
     engine, store = open_engine(settings.database), open_store(settings)
@@ -137,6 +144,8 @@ def _site(folder: Path) -> Site:
     if not report.frames:
         raise RuntimeError(report.reason)
     slid = _listed(engine, report.frames[0])
+    with short_transaction(engine) as session:
+        session.execute(update(Persistent).values(privileges=Privileges.WORLD))
     return Site(create_app(settings, engine, store).test_client(), report.frames[0], slid, server)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TIME_LIMIT = 1200
+OFTEN = 25
+"""Small cutouts for each repeat."""
 
 
 @dataclass(frozen=True)

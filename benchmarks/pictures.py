@@ -1,4 +1,4 @@
-"""Pictures of a large image: by the pages, and by the chain of 2008, imcopy, stiff and convert."""
+"""The first view of a large image: by the pages, and by stiff and convert."""
 
 import io
 import json
@@ -97,45 +97,6 @@ def _site(folder: Path) -> tuple[FlaskClient, RunningDataServer]:
     store = Store(server.address, place / "cache")
     settings = Settings(home=place / f"home{os.getpid()}")
     return create_app(settings, engine, store).test_client(), server
-
-
-def cutout_awe(folder: Path, side: int, form: str) -> Work:
-    """A picture of another part of the image each time, with cuts of its own."""
-    (client, server), (number, whole) = _site(folder), _facts(folder)
-    step = count(1)
-
-    def call() -> int:
-        x, y = _place(next(step), side, whole)
-        answer = client.get(f"/imageview/{number}.{form}?x={x}&y={y}&width={side}&height={side}")
-        assert answer.status_code == 200, answer.text
-        assert server.process is not None
-        return len(answer.data)
-
-    return Work(call, side * side / 1e6, "Mpix")
-
-
-def _place(step: int, side: int, whole: int) -> tuple[int, int]:
-    """Return the middle of another part of the image for each step."""
-    room = whole - side
-    return side // 2 + 7919 * step % room, side // 2 + 6101 * step % room
-
-
-def cutout_chain(folder: Path, side: int, form: str) -> Work:
-    """The same by imcopy, stiff and convert, as the image server of 2008 had it."""
-    place, (_, whole) = folder / "pictures", _facts(folder)
-    cut, shown, picture = (place / f"cut.{suffix}" for suffix in ("fits", "tif", form))
-    step = count(1)
-
-    def call() -> int:
-        x, y = _place(next(step), side, whole)
-        section = f"[{x - side // 2 + 1}:{x + side // 2},{y - side // 2 + 1}:{y + side // 2}]"
-        cut.unlink(missing_ok=True)
-        _run("imcopy", f"{place / NAME}{section}", str(cut))
-        _run("stiff", str(cut), "-OUTFILE_NAME", str(shown), "-VERBOSE_TYPE", "QUIET", "-WRITE_XML", "N")
-        _run("convert", str(shown), str(picture))
-        return picture.stat().st_size
-
-    return Work(call, side * side / 1e6, "Mpix", external=True)
 
 
 def view_awe(folder: Path, kept: bool) -> Work:

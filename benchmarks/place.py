@@ -33,8 +33,8 @@ class Place:
         side = self.size(2048, 1024)
         say(f"simulating and processing a chip of {side} x {side} pixels")
         folder = self._new("scene")
-        self._do(Case("process", "awe", "scene:process", {"size": str(side)}), folder)
-        self._do(Case("export", "awe", "scene:export"), folder)
+        self.do(Case("process", "awe", "scene:process", {"size": str(side)}), folder)
+        self.do(Case("export", "awe", "scene:export"), folder)
         return folder
 
     @cached_property
@@ -47,7 +47,7 @@ class Place:
     def compiled(self) -> bool:
         """Process a night that is not counted, so that all kernels are compiled."""
         say("a night that is not counted, so that all kernels are compiled")
-        self._do(Case("night", "awe", "scene:process", {"size": "tiny"}), self._new("first"))
+        self.do(Case("night", "awe", "scene:process", {"size": "tiny"}), self._new("first"))
         return True
 
     def night(self, size: str) -> tuple[Path, Measured]:
@@ -58,7 +58,7 @@ class Place:
             return folder, self._nights[size]
         folder.mkdir()
         say(f"simulating and processing the night {size}")
-        self._nights[size] = self._do(Case("night", "awe", "scene:process", {"size": size}), folder)
+        self._nights[size] = self.do(Case("night", "awe", "scene:process", {"size": size}), folder)
         return folder, self._nights[size]
 
     @cached_property
@@ -71,10 +71,23 @@ class Place:
         return ("tiny", "small") if self.quick else ("tiny", "small", "demo")
 
     @cached_property
+    def survey(self) -> dict[str, Any]:
+        """Return how large the night of a mosaic camera is."""
+        return {"chip": self.size((4612, 2048), (1024, 1024)), "exposures": 4}
+
+    @cached_property
+    def observed(self) -> tuple[Path, Measured]:
+        """Return the folder of the night of a mosaic camera with its calibrations, and what these took."""
+        assert self.compiled
+        folder = self._new("survey")
+        say("simulating a night of a mosaic camera, and making its calibrations")
+        return folder, self.do(Case("observe", "awe", "survey:observe", self.survey), folder)
+
+    @cached_property
     def large(self) -> Path:
         """Return the folder of a large image."""
         say("writing a large image")
-        self._do(Case("prepare", "awe", "pictures:prepare", {"side": self.size(16_000, 4000)}), self.folder)
+        self.do(Case("prepare", "awe", "pictures:prepare", {"side": self.size(16_000, 4000)}), self.folder)
         return self.folder
 
     def _new(self, name: str) -> Path:
@@ -82,7 +95,8 @@ class Place:
         folder.mkdir()
         return folder
 
-    def _do(self, case: Case, folder: Path) -> Measured:
+    def do(self, case: Case, folder: Path) -> Measured:
+        """Do something once, without which nothing goes on."""
         (done,) = measure([case], folder, 1, 1)
         if done.failure:
             sys.exit(f"{case.function} of {folder.name} failed: {done.failure}")

@@ -27,7 +27,9 @@ def _row(found: Measured, first: Measured) -> tuple[str, ...]:
     if found.failure:
         return found.case.work, found.case.program, "-", "-", "-", "-", found.failure
     ratio = "" if found is first or first.failure else f"{found.seconds / first.seconds:.2f}"
-    remark = ", ".join(f"{value:,} {name}" for name, value in found.told.items() if isinstance(value, int))
+    counts = [f"{value:,} {name}" for name, value in found.told.items() if isinstance(value, int)]
+    times = [f"{name} {duration(value)}" for name, value in found.told.items() if isinstance(value, float)]
+    remark = ", ".join(counts + times)
     figures = duration(found.seconds), _rate(found), f"{found.peak:.0f} MB"
     return found.case.work, found.case.program, *figures, ratio, remark
 

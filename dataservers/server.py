@@ -35,6 +35,8 @@ _EPILOG = """examples:
                                                          for other machines; who writes must know the token
   curl -T frame.fits http://127.0.0.1:8001/frame.fits    store a file
   curl 'http://127.0.0.1:8001/frame.fits?section=1:100,1:100' -o part.fits
+  curl 'http://127.0.0.1:8001/frame.fits?pixels=1:100,1:100' -o part.raw
+                                                         the values alone: float32, little-endian, row by row
 """
 
 
@@ -158,7 +160,7 @@ def _stop_at_end_of_input(server: DataServer) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="awe-dataserver",
-        description="Serve the files of one folder by HTTP: PUT, GET, HEAD, DELETE, ?header, ?section, ?list.",
+        description="Serve the files of one folder by HTTP: PUT, GET, HEAD, DELETE, ?header, ?section, ?pixels, ?list.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -16,6 +16,7 @@ GROUPS = [
     *cases.many_inputs((5,)),
     *cases.planning((100,)),
     *cases.on_system(),
+    *cases.on_cutouts(),
     *cases.on_large_image(),
 ]
 

@@ -20,30 +20,6 @@ _SMALLEST_AXES = 1e-9
 
 
 @dataclass(frozen=True)
-class Box:
-    """Pixels x0 to x1, y0 to y1 of an image, half-open; unlike a `Section`, it may reach beyond its edges."""
-
-    x0: int
-    x1: int
-    y0: int
-    y1: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.y1 - self.y0, self.x1 - self.x0
-
-    def within(self, nx: int, ny: int) -> "Box | None":
-        """Return what lies on an image of nx x ny pixels; None if it lies wholly outside."""
-        x0, x1 = max(self.x0, 0), min(self.x1, nx)
-        y0, y1 = max(self.y0, 0), min(self.y1, ny)
-        return Box(x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None
-
-    def __str__(self) -> str:
-        return f"[{self.x0 + 1}:{self.x1},{self.y0 + 1}:{self.y1}]"
-
-
-@dataclass(frozen=True)
 class Axes:
     """How pixels lie on the sky at one place: pixels for each arcsec to the east and to the north."""
 
@@ -94,7 +70,7 @@ def axes_at(wcs: Wcs, x: float, y: float) -> Axes:
     return Axes(float(east_x), float(east_y), float(north_x), float(north_y))
 
 
-def window(x: float, y: float, nx: int, ny: int) -> Box:
+def window(x: float, y: float, nx: int, ny: int) -> Section:
     """Return the nx x ny pixels around a position, which lies within half a pixel of their middle.
 
     Parameters
@@ -103,10 +79,10 @@ def window(x: float, y: float, nx: int, ny: int) -> Box:
     nx, ny : int, pixel
 
     >>> window(10.0, 20.4, 3, 4)
-    Box(x0=9, x1=12, y0=19, y1=23)
+    Section(x0=9, x1=12, y0=19, y1=23)
     """
     x0, y0 = math.ceil(x - nx / 2), math.ceil(y - ny / 2)
-    return Box(x0, x0 + nx, y0, y0 + ny)
+    return Section(x0, x0 + nx, y0, y0 + ny)
 
 
 def blank(shape: tuple[int, int], kind: Any) -> NDArray[Any]:
@@ -114,7 +90,7 @@ def blank(shape: tuple[int, int], kind: Any) -> NDArray[Any]:
     return np.full(shape, PixelFlag.NO_DATA if kind == np.uint8 else np.nan, kind)
 
 
-def cut(pixels: NDArray[Any], corner: tuple[int, int], wanted: Box) -> NDArray[Any]:
+def cut(pixels: NDArray[Any], corner: tuple[int, int], wanted: Section) -> NDArray[Any]:
     """Return the pixels of a box, blank where there are none.
 
     Parameters
@@ -123,7 +99,7 @@ def cut(pixels: NDArray[Any], corner: tuple[int, int], wanted: Box) -> NDArray[A
         Part of an image.
     corner : tuple of int
         x and y of its first pixel on the image.
-    wanted : Box
+    wanted : Section
         On the image; it may reach beyond the pixels.
 
     Returns
@@ -134,7 +110,7 @@ def cut(pixels: NDArray[Any], corner: tuple[int, int], wanted: Box) -> NDArray[A
     if (wanted.x0, wanted.y0) == corner and wanted.shape == pixels.shape:
         return pixels
     out = blank(wanted.shape, pixels.dtype)
-    moved = Box(wanted.x0 - corner[0], wanted.x1 - corner[0], wanted.y0 - corner[1], wanted.y1 - corner[1])
+    moved = Section(wanted.x0 - corner[0], wanted.x1 - corner[0], wanted.y0 - corner[1], wanted.y1 - corner[1])
     there = moved.within(pixels.shape[1], pixels.shape[0])
     if there is not None:
         rows = slice(there.y0 - moved.y0, there.y1 - moved.y0)
@@ -142,12 +118,12 @@ def cut(pixels: NDArray[Any], corner: tuple[int, int], wanted: Box) -> NDArray[A
     return out
 
 
-def reach(x: float, y: float, axes: Axes, nx: int, ny: int, scale: float) -> Box:
+def reach(x: float, y: float, axes: Axes, nx: int, ny: int, scale: float) -> Section:
     """Return the pixels that a turned cutout of nx x ny pixels of `scale` arcsec is interpolated from."""
     half_x = scale * (nx * abs(axes.east_x) + ny * abs(axes.north_x)) / 2 + MARGIN
     half_y = scale * (nx * abs(axes.east_y) + ny * abs(axes.north_y)) / 2 + MARGIN
     x0, y0 = math.floor(x - half_x), math.floor(y - half_y)
-    return Box(x0, math.ceil(x + half_x) + 1, y0, math.ceil(y + half_y) + 1)
+    return Section(x0, math.ceil(x + half_x) + 1, y0, math.ceil(y + half_y) + 1)
 
 
 def north_up(

@@ -12,6 +12,8 @@ _FITS_SECTION = re.compile(r"\s*\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s
 class Section:
     """A half-open rectangle of pixels, counted from 0: x0 <= x < x1, y0 <= y < y1.
 
+    It has pixels, and may reach beyond the edges of the image that is meant.
+
     >>> Section.parse("[7:1024,1:1000]")
     Section(x0=6, x1=1024, y0=0, y1=1000)
     """
@@ -22,8 +24,8 @@ class Section:
     y1: int
 
     def __post_init__(self) -> None:
-        if not (0 <= self.x0 < self.x1 and 0 <= self.y0 < self.y1):
-            raise ValueError(f"section x {self.x0}..{self.x1}, y {self.y0}..{self.y1} is empty or starts below 0")
+        if not (self.x0 < self.x1 and self.y0 < self.y1):
+            raise ValueError(f"section x {self.x0}..{self.x1}, y {self.y0}..{self.y1} is empty")
 
     @classmethod
     def parse(cls, text: str) -> "Section":
@@ -38,6 +40,8 @@ class Section:
         if found is None:
             raise ValueError(f"{text!r} is not a section such as '[1:1024,1:1024]'")
         x1, x2, y1, y2 = (int(group) for group in found.groups())
+        if min(x1, y1) < 1:
+            raise ValueError(f"section {text!r} starts below 1")
         return cls(x1 - 1, x2, y1 - 1, y2)
 
     @classmethod
@@ -50,7 +54,7 @@ class Section:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Slices for an array [y, x]."""
+        """Slices for an array [y, x] that holds the rectangle."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
     @property
@@ -58,9 +62,38 @@ class Section:
         """Shape (ny, nx) of the rectangle."""
         return self.y1 - self.y0, self.x1 - self.x0
 
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.y1 - self.y0
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return self.width * self.height
+
+    def common(self, other: "Section") -> "Section | None":
+        """Return the pixels that two rectangles have in common; None if there are none."""
+        x0, x1 = max(self.x0, other.x0), min(self.x1, other.x1)
+        y0, y1 = max(self.y0, other.y0), min(self.y1, other.y1)
+        return Section(x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None
+
+    def around(self, other: "Section") -> "Section":
+        """Return the smallest rectangle that holds both."""
+        return Section(min(self.x0, other.x0), max(self.x1, other.x1), min(self.y0, other.y0), max(self.y1, other.y1))
+
+    def within(self, nx: int, ny: int) -> "Section | None":
+        """Return what lies on an image of nx x ny pixels; None if it lies wholly outside."""
+        return self.common(Section(0, nx, 0, ny))
+
     def fits_in(self, shape: tuple[int, int]) -> bool:
         """Return whether the rectangle lies within an image of the given shape (ny, nx)."""
-        return self.x1 <= shape[1] and self.y1 <= shape[0]
+        return self.x0 >= 0 and self.y0 >= 0 and self.x1 <= shape[1] and self.y1 <= shape[0]
 
     def cut(self, image: np.ndarray) -> np.ndarray:
         """Return the view of an image [y, x] within the rectangle.

@@ -20,6 +20,13 @@ def attribute_names(cls: type) -> list[str]:
     return [str(n) for n in found if not str(n).startswith("_") and not str(n).endswith("_members")]
 
 
+def kinds_of(cls: type) -> dict[str, type]:
+    """Return the special kinds of a class that have attributes of their own, by name."""
+    mapper: Any = inspect(cls)
+    below = [m for m in mapper.self_and_descendants if m is not mapper]
+    return {m.class_.__name__: m.class_ for m in below if m.local_table is not m.inherits.local_table}
+
+
 def attribute(cls: type, name: str) -> Any:
     """Return the queryable attribute `name` of a class; a wrong name is answered by the near ones."""
     if name not in attribute_names(cls):

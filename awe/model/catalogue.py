@@ -136,7 +136,7 @@ SOURCES = Table(
     ),
     _column("IMAFLAGS", Integer, "bits of the flag map in the ellipse", "", "meta.code"),
     _column("STELLARITY", REAL, "0 extended ... 1 point-like", "", "src.class.starGalaxy"),
-    Index("ix_source_CELL", "CELL"),
+    Index("ix_source_SLID_CELL", "SLID", "CELL"),
 )
 
 ASSOCIATES = Table(

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, inspect, not_, or_
 
 from awe.errors import BadRequest
-from awe.model.attributes import attribute_names, near_names
-from awe.model.filter_names import Named, plain
+from awe.model.attributes import attribute_names, kinds_of, near_names
+from awe.model.filter_names import Named, Narrowed, plain
 from awe.model.filter_sky import FORMS, read_region
 from awe.model.filter_text import HINT, FilterText, read_text
 from awe.model.filter_values import converted, kind_of
@@ -102,6 +102,8 @@ class _Reader:
                 raise self._refusal(left, "a comparison needs an attribute on one side")
             left, right, op = right, left, self._mirrored(op, left)
         name = self._name(left)
+        if isinstance(name.end, Narrowed):
+            raise self._refusal(left, f"{name.end.kind.__name__} is a kind: compare an attribute, such as .object_id")
         if isinstance(right, ast.Name) and self._is_name(right) and right.id not in attribute_names(self.cls):
             raise self._refusal(right, f'{right.id} is no attribute; a text stands in quotes: "{right.id}"')
         if self._is_name(right):
@@ -231,7 +233,7 @@ class _Reader:
             raise self._refusal(node, f"a value has no place on the sky: write {_METHODS[form]}")
         if node.keywords:
             raise self._refusal(node, f"write it like {_METHODS[form]}, without names")
-        cls = link.end.property.mapper.class_ if link else self.cls
+        cls = link.target if link else self.cls
         if not is_placed(cls):
             raise self._refusal(node, f"a {cls.__name__} has no place on the sky; a link may lead to what has one")
         try:
@@ -286,8 +288,9 @@ class _Reader:
     def _through(self, link: Named, name: str, node: ast.expr) -> Named:
         if not link.is_link:
             raise self._refusal(node, f"{link.end.key} is a value, not a link: it has no {name!r}")
-        target = link.end.property.mapper.class_
-        return Named((*link.links, link.end), self._attribute(target, name, node))
+        kinds = kinds_of(link.target)
+        end = Narrowed(link.target, kinds[name]) if name in kinds else self._attribute(link.target, name, node)
+        return Named((*link.links, link.end), end)
 
     def _attribute(self, cls: type, name: str, node: ast.expr) -> Any:
         known = [n for n in attribute_names(cls) if n != "parameters" and n in inspect(cls).attrs]

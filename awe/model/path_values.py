@@ -6,7 +6,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import RelationshipProperty
 
 from awe.errors import BadRequest
-from awe.model.attributes import attribute
+from awe.model.attributes import attribute, kinds_of
 
 
 def value_at(cls: type, path: str) -> Any:
@@ -32,7 +32,10 @@ def _column(cls: type, name: str, rest: str) -> tuple[Any, Any]:
 def _behind(link: Any, number: Any, path: str) -> Any:
     """Return the value at the end of a path from the object that a link leads to, by its number."""
     first, _, rest = path.partition(".")
-    column, further = _column(link.mapper.class_, first, rest)
+    kind = kinds_of(link.mapper.class_).get(first)
+    if kind is not None and rest:
+        first, _, rest = rest.partition(".")
+    column, further = _column(kind or link.mapper.class_, first, rest)
     table = column.table.alias()
     (key,) = table.primary_key
     value = table.c[column.key]

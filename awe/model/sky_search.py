@@ -28,6 +28,8 @@ _LEAST_COSINE = 0.05
 """Corners farther than 87 degrees from the centre have no place on its plane."""
 _FINENESS = 8
 """Cells that a region is across, about."""
+_LOOKED_UP = 0.15
+"""Degrees: in regions of this reach, sources are looked up by their cells."""
 Vector = tuple[Any, Any, Any]
 
 
@@ -124,13 +126,25 @@ def within(cls: type, region: Region) -> ColumnElement[bool]:
     if issubclass(cls, GridTarget):
         return _chosen(mapped.object_id, _grids(), region)
     if _is_source(cls):
-        near = _in_cells(mapped.CELL, region, SOURCE_DEPTH)
-        return and_(near, _point_in(mapped.RA, mapped.DEC, region))
+        return and_(_near_source(mapped.CELL, region), _point_in(mapped.RA, mapped.DEC, region))
     return _point_in(mapped.ra, mapped.dec, region)
 
 
 def _in_cells(column: Any, region: Region, depth: int) -> ColumnElement[bool]:
     return or_(*(column.between(first, last) for first, last in cell_ranges(region, depth)))
+
+
+def _near_source(column: Any, region: Region) -> ColumnElement[bool]:
+    """Return the condition on the cells of sources.
+
+    The span of all cells leads a database that knows no better to the index of list and cell. Of a larger region,
+    most of a list would be looked up one by one, so there it is not given.
+    """
+    near = _in_cells(column, region, SOURCE_DEPTH)
+    if region.reach > _LOOKED_UP:
+        return near
+    ranges = cell_ranges(region, SOURCE_DEPTH)
+    return and_(column.between(ranges[0][0], ranges[-1][1]), near)
 
 
 def _frames_near(region: Region) -> Select[Any]:

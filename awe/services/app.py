@@ -97,6 +97,7 @@ def _reading_engine(address: str) -> Engine:
 def _teach_templates(app: Flask) -> None:
     for name in ("shown", "tabular", "uncertainty", "bytes_shown", "unit_shown", "sexagesimal", "plural"):
         app.jinja_env.filters[name] = getattr(formatting, name)
+    app.jinja_env.filters["with_code"] = wording.with_code
     app.jinja_env.filters["value_lines"] = value_lines
     app.jinja_env.filters["ago"] = lambda moment: formatting.ago(moment, utc_now())
     app.jinja_env.globals |= {"changed": changed, "version": __version__, "menu": grouped_classes}

@@ -9,7 +9,7 @@ from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.types import TypeEngine
 
 from awe.errors import BadRequest
-from awe.model.attributes import near_names
+from awe.model.attributes import kinds_of, near_names
 from awe.model.persistent import Persistent
 from awe.services.declared import fields_of, kind_of_type
 
@@ -77,9 +77,12 @@ def column_at(cls: type, path: str) -> Column:
     *way, name = path.replace("parameters.", "param_").split(".")
     if len(way) > DEEPEST:
         raise BadRequest(f"{path[:_SHOWN]!r} goes through {len(way)} links: at most {DEEPEST} are followed")
-    links = []
+    links: list[Any] = []
     here = cls
     for step in way:
+        if links and step in kinds_of(here):
+            here = kinds_of(here)[step]
+            continue
         found = _attribute(here, step, path)
         if not isinstance(found, RelationshipProperty):
             raise BadRequest(f"{step} of {here.__name__} is a value, not a link: {path[:_SHOWN]!r} leads nowhere")

@@ -2,7 +2,7 @@
 
 import io
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,19 @@ from PIL import Image
 
 from awe import __version__
 from awe.errors import BadRequest, NotFound
-from awe.fits import section as cut_file
 from awe.kernels.colour_maps import ColourMap, colour_table
-from awe.kernels.cutout import Axes, Box, axes_at, blank, cut, north_up, reach, window
+from awe.kernels.cutout import Axes, axes_at, blank, cut, north_up, reach, window
 from awe.kernels.flag_picture import colour_flags
 from awe.kernels.marks import Ellipse, draw_cross, draw_ellipse
 from awe.kernels.png import encode_png
+from awe.kernels.sections import Section
 from awe.kernels.stretch import Cuts, apply_stretch, zscale
 from awe.kernels.wcs import Wcs, tan
-from awe.services.cutout_request import CutoutRequest, Mark, Where
+from awe.services.cutout_request import CutoutRequest, Mark
 from awe.services.image_look import Look
-from awe.services.images import Plane
+from awe.services.image_pixels import Where, read_section
 from awe.services.journal import Journal
-from awe.services.stored_frames import StoredFrame
+from awe.services.stored_frames import Plane, StoredFrame
 from awe.store import Store
 
 VERSION = 1
@@ -69,9 +69,9 @@ class Plan:
     request: CutoutRequest
     nx: int
     ny: int
-    wanted: Box
+    wanted: Section
     """Pixels of the frame; they may reach beyond its edge."""
-    part: Box | None
+    part: Section | None
     """Those that there are; None: the cutout lies wholly outside."""
 
     @property
@@ -81,9 +81,9 @@ class Plan:
         return self.spot.axes.scale
 
     @property
-    def hdu(self) -> int | str:
-        """The HDU with the plane that is shown."""
-        return self.spot.frame.hdu if self.request.plane == Plane.IMAGE else self.request.plane.upper()
+    def plane(self) -> Plane:
+        """The plane that is shown."""
+        return Plane(self.request.plane)
 
 
 def axes_of(wcs: Wcs | None, x: float, y: float) -> Axes | None:
@@ -114,15 +114,12 @@ def plan(spot: Spot, request: CutoutRequest) -> Plan:
     return Plan(spot, request, nx, ny, wanted, part)
 
 
-_NOWHERE = Box(0, 1, 0, 1)
+_NOWHERE = Section(0, 1, 0, 1)
 
 
-def read(store: Store, wanted: Plan, part: Box) -> np.ndarray:
+def read(store: Store, wanted: Plan, part: Section) -> np.ndarray:
     """Return pixels of the frame of a plan, cut out where its request says."""
-    frame, box = wanted.spot.frame, (part.x0, part.x1, part.y0, part.y1)
-    if wanted.request.where == Where.IMAGESERVER:
-        return cut_file(store.retrieve(frame.filename), wanted.hdu, *box)
-    return store.section(frame.filename, wanted.hdu, *box, local=wanted.request.where == Where.AUTO)
+    return read_section(store, wanted.spot.frame, wanted.plane, part, where=Where(wanted.request.where))
 
 
 def _cutter(store: Store, wanted: Plan) -> str:
@@ -276,11 +273,3 @@ def _origin_cards(made: Plan) -> dict[str, Any]:
     if not made.request.north:
         cards |= {"LTV1": float(-made.wanted.x0), "LTV2": float(-made.wanted.y0)}
     return cards
-
-
-def sized(store: Store, frame: StoredFrame) -> StoredFrame:
-    """Return a frame with the size of its image, from the header of the file if the database does not know it."""
-    if frame.nx and frame.ny:
-        return frame
-    header = store.header(frame.filename, frame.hdu)
-    return replace(frame, nx=int(header["NAXIS1"]), ny=int(header["NAXIS2"]))

@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from awe.errors import BadRequest
 from awe.services.image_look import LOOK_PARAMETERS, Look, cuts_text
-from awe.services.images import Plane
+from awe.services.image_pixels import Where
 from awe.services.operations import Parameter
+from awe.services.stored_frames import Plane
 
 MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "fits": "application/fits"}
 LARGEST_SIDE = 4096
@@ -22,14 +23,6 @@ _LEAST_PART = 0.01
 """Part of a pixel for which no further one is added: scales are computed, and 30 arcsec are 75 pixels of 0.4."""
 _SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)(?:x(\d{1,6}(?:\.\d{1,6})?))?\s?(px|pixel|arcsec|arcmin|\"|')?")
 _UNITS = {"arcsec": 1.0, '"': 1.0, "arcmin": 60.0, "'": 60.0}
-
-
-class Where(StrEnum):
-    """Where the pixels are cut out of the image."""
-
-    AUTO = "auto"
-    DATASERVER = "dataserver"
-    IMAGESERVER = "imageserver"
 
 
 class Mark(StrEnum):

@@ -1,6 +1,6 @@
 """Runs of cutouts: an address says which sources or positions, on which frames, and how they are shown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -15,9 +15,10 @@ from awe.model.persistent import Persistent, persistent_class
 from awe.model.ranges import count_of
 from awe.model.sky import cells_at
 from awe.services.addresses import changed
-from awe.services.cutout import Spot, axes_of, plan, sized
+from awe.services.cutout import Spot, axes_of, plan
 from awe.services.cutout_request import PARAMETERS, CutoutRequest
 from awe.services.groups import classes_in_order
+from awe.services.images import sized
 from awe.services.operations import Operation, Parameter
 from awe.services.position_lists import find_positions
 from awe.services.ranges import parse_ranges
@@ -57,9 +58,12 @@ def frame_classes() -> list[str]:
     return [cls.__name__ for cls in classes_in_order() if issubclass(cls, Frame)]
 
 
-SELECTIONS: dict[str, tuple[Parameter, ...]] = {
+OF_LISTS: dict[str, tuple[Parameter, ...]] = {
     "sources": (numbers_parameter("sids", "sources"),),
     "associates": (numbers_parameter("aids", "associates"),),
+}
+"""The parameters that choose among a list, by the word in its address."""
+SELECTIONS: dict[str, tuple[Parameter, ...]] = OF_LISTS | {
     "positions": (
         Parameter("frame", "the frame that is cut", "integer", low=1, high=2**31 - 1),
         Parameter(
@@ -70,6 +74,16 @@ SELECTIONS: dict[str, tuple[Parameter, ...]] = {
 """What a run is of, by the word in its address, and the parameters that choose among it."""
 CHOSEN = {"sids": "SID", "aids": "AID", "cls": "on each", "frame": "on frame", "ra": "RA", "dec": "Dec"}
 """What titles call these parameters."""
+
+
+def chosen_by(parameters: Iterable[Parameter], read: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given for the parameters that choose among what a run is of."""
+    return {p.name: read[p.name] for p in parameters if read[p.name] is not None}
+
+
+def chosen_words(chosen: Mapping[str, Any]) -> list[str]:
+    """Return the choice as titles state it."""
+    return [f"{CHOSEN.get(name, name)} {value}" for name, value in chosen.items()]
 
 
 @dataclass(frozen=True)
@@ -86,8 +100,7 @@ class Run:
     def of(cls, kind: str, which: str, given: Mapping[str, str]) -> Self:
         """Return the run that the parts of an address mean; raise BadRequest naming what is wrong."""
         read = operation(kind).read(given)
-        names = {p.name for p in SELECTIONS[kind]}
-        chosen = {name: value for name, value in read.items() if name in names and value is not None}
+        chosen = chosen_by(SELECTIONS[kind], read)
         if kind == "positions" and len(chosen) != 1:
             raise BadRequest("positions are cut either from one frame (frame=) or from all of a class (cls=)")
         return cls(kind, which, chosen, CutoutRequest.of(read))
@@ -113,8 +126,7 @@ class Run:
     def title(self) -> str:
         """What it is of, in words."""
         of = {"sources": f"SourceList {self.which}", "associates": f"AssociateList {self.which}"}
-        words = [of.get(self.kind, f"Positions {self.which[:8]}")]
-        words += [f"{CHOSEN.get(name, name)} {value}" for name, value in self.chosen.items()]
+        words = [of.get(self.kind, f"Positions {self.which[:8]}"), *chosen_words(self.chosen)]
         return ", ".join([*words, f"{self.request.size} px" if self.request.extent.in_pixels else self.request.size])
 
 

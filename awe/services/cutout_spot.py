@@ -11,11 +11,11 @@ from awe.kernels.cutout import Axes
 from awe.kernels.marks import Ellipse
 from awe.kernels.wcs import Wcs
 from awe.model.angles import parse_dec, parse_ra
-from awe.services.cutout import Spot, axes_of, sized
+from awe.services.cutout import Spot, axes_of
 from awe.services.cutout_request import CutoutRequest
+from awe.services.images import Images
 from awe.services.operations import Parameter
-from awe.services.stored_frames import StoredFrame, solution, stored_frame
-from awe.store import Store
+from awe.services.stored_frames import StoredFrame, solution
 
 LARGEST_COORDINATE = 1e6
 LARGEST_AXIS = 1e5
@@ -79,11 +79,11 @@ PLACE = (
 
 
 def find_spot(
-    session: Session, store: Store, object_id: int, read: Mapping[str, Any], request: CutoutRequest, with_sky: bool
+    session: Session, images: Images, object_id: int, read: Mapping[str, Any], request: CutoutRequest, with_sky: bool
 ) -> Spot:
     """Return the place that parameters state; `with_sky`: with its coordinate system, if there is one."""
     _check_given(read)
-    frame = sized(store, stored_frame(session, object_id))
+    frame = images.frame(session, object_id)
     x, y, wcs = read["x"], read["y"], None
     if x is None:
         wcs = solution(session, frame).wcs

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from awe.kernels.cutout import Box
+from awe.kernels.sections import Section
 from awe.services.cutout import Plan, finished, read
+from awe.services.stored_frames import Plane
 from awe.store import Store
 
 TILE = 512
@@ -29,7 +30,7 @@ class Group:
     """Cutouts that are made from one read."""
 
     plans: tuple[tuple[int, Plan], ...]
-    box: Box
+    box: Section
 
 
 def cut_many(
@@ -53,28 +54,26 @@ def cut_many(
 
 def groups(plans: Sequence[Plan]) -> list[Group]:
     """Return the plans in groups: neighbours on the same image, unless much would be read between them."""
-    tiles: dict[tuple[str, int | str, int, int], list[tuple[int, Plan]]] = {}
+    tiles: dict[tuple[str, Plane, int, int], list[tuple[int, Plan]]] = {}
     for i, plan in enumerate(plans):
         if plan.part is not None:
             frame, part = plan.spot.frame, plan.part
-            key = (frame.filename, plan.hdu, (part.y0 + part.y1) // (2 * TILE), (part.x0 + part.x1) // (2 * TILE))
+            key = (frame.filename, plan.plane, (part.y0 + part.y1) // (2 * TILE), (part.x0 + part.x1) // (2 * TILE))
             tiles.setdefault(key, []).append((i, plan))
     found: list[Group] = []
-    for _, members in sorted(tiles.items(), key=lambda entry: (entry[0][0], str(entry[0][1]), *entry[0][2:])):
+    for _, members in sorted(tiles.items(), key=lambda entry: entry[0]):
         found += _joined(members)
     return found
 
 
 def _joined(members: list[tuple[int, Plan]]) -> list[Group]:
     boxes = [plan.part for _, plan in members if plan.part is not None]
-    around = Box(min(b.x0 for b in boxes), max(b.x1 for b in boxes), min(b.y0 for b in boxes), max(b.y1 for b in boxes))
-    if _area(around) <= WASTE * sum(map(_area, boxes)) + TILE * TILE // 8:
+    around = Section(
+        min(b.x0 for b in boxes), max(b.x1 for b in boxes), min(b.y0 for b in boxes), max(b.y1 for b in boxes)
+    )
+    if around.size <= WASTE * sum(box.size for box in boxes) + TILE * TILE // 8:
         return [Group(tuple(members), around)]
     return [Group((member,), box) for member, box in zip(members, boxes, strict=True)]
-
-
-def _area(box: Box) -> int:
-    return box.shape[0] * box.shape[1]
 
 
 def _ahead(work: Iterable[Group], make: Callable[[Group], Made]) -> Iterator[Made]:

@@ -11,10 +11,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from awe import __version__
 from awe.errors import BadRequest, NotFound
-from awe.services.cutout import Plan, draw, fits_bytes, image_hdu, plan, sized
+from awe.services.cutout import Plan, draw, fits_bytes, image_hdu, plan
 from awe.services.cutout_request import CutoutRequest
 from awe.services.cutting import cut_many
 from awe.services.depcut_matrix import Block, Cell
+from awe.services.images import sized
 from awe.services.operations import Parameter
 from awe.store import Store
 

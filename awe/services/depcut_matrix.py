@@ -50,9 +50,8 @@ class Cell:
         p = self.place
         content = p.sha256 or p.filename or ""
         words = p.label.removeprefix(f"{p.class_name} {p.object_id}").strip()
-        frame = StoredFrame(
-            p.object_id, p.class_name, p.filename or "", content, p.hdu, p.nx, p.ny, words, self.date_obs, "", "", None
-        )
+        place = (p.filename or "", content, p.hdu, p.nx, p.ny, self.date_obs)
+        frame = StoredFrame(p.object_id, p.class_name, *place, object=words)
         wcs = None if None in (ra, dec) or self.axes is None else local_wcs(self, ra, dec)  # type: ignore[arg-type]
         return Spot(frame, self.x, self.y, self.axes, None, wcs)
 

@@ -10,11 +10,11 @@ from awe.errors import BadRequest, NotFound
 from awe.kernels.wcs import Wcs
 from awe.services.addresses import changed
 from awe.services.ancestor_positions import ancestry_within, load_ancestry
-from awe.services.cutout import sized
 from awe.services.cutout_request import LOOKS, SHAPE, CutoutRequest
-from awe.services.cutout_runs import CHOSEN, numbers_parameter
+from awe.services.cutout_runs import OF_LISTS, chosen_by, chosen_words
 from awe.services.cutout_spot import PLACE
 from awe.services.depcut_matrix import Block, blocks_of, classes_of, offered_classes, usual_classes
+from awe.services.images import sized
 from awe.services.lineage_geometry import load_geometry
 from awe.services.operations import Operation, Parameter
 from awe.services.series import Member, associates, find_source_list, placed, sources
@@ -47,11 +47,7 @@ CLASSES = Parameter(
     parse=_parse_classes,
 )
 _BARE = tuple(p for p in PLACE if p.name in ("x", "y", "ra", "dec"))
-SELECTIONS: dict[str, tuple[Parameter, ...]] = {
-    "sources": (numbers_parameter("sids", "sources"),),
-    "associates": (numbers_parameter("aids", "associates"),),
-    "at": _BARE,
-}
+SELECTIONS: dict[str, tuple[Parameter, ...]] = OF_LISTS | {"at": _BARE}
 LOOK = tuple(p for p in (*SHAPE, *LOOKS) if p.name not in ("plane", "where"))
 
 
@@ -70,8 +66,7 @@ class DepcutRun:
     def of(cls, kind: str, number: int, given: Mapping[str, str]) -> Self:
         """Return the run that the parts of an address mean; raise BadRequest naming what is wrong."""
         read = operation(kind).read(given)
-        names = {p.name for p in SELECTIONS[kind]}
-        chosen = {name: value for name, value in read.items() if name in names and value is not None}
+        chosen = chosen_by(SELECTIONS[kind], read)
         if kind == "at" and set(chosen) not in ({"x", "y"}, {"ra", "dec"}):
             raise BadRequest("the place on the frame is either x and y (pixels), or ra and dec (degrees)")
         usual = {p.name: p.default for p in (*SHAPE, *LOOKS)}
@@ -95,8 +90,7 @@ class DepcutRun:
     def title(self) -> str:
         """What it is of, in words."""
         words = {"sources": "SourceList", "associates": "AssociateList", "at": "Object"}[self.kind]
-        chosen = [f"{CHOSEN.get(name, name)} {value}" for name, value in self.chosen.items()]
-        return ", ".join([f"{words} {self.number}", *chosen])
+        return ", ".join([f"{words} {self.number}", *chosen_words(self.chosen)])
 
 
 @dataclass(frozen=True)

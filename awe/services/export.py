@@ -14,6 +14,7 @@ from awe.services.table_request import TableRequest
 from awe.services.table_rows import TableRows
 
 MEDIA_TYPES = {
+    "html": "text/html",
     "json": "application/json",
     "csv": "text/csv",
     "vot": "application/x-votable+xml",

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.io.fits import Header
 
-from awe.services.image_request import Region
+from awe.kernels.sections import Section
 
 _STRUCTURE = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|(Z?CHECK|Z?DATA)SUM|Z.*|EXTNAME"
@@ -20,7 +20,7 @@ _STEP = re.compile(r"CD[12]_[12][A-Z]?|CDELT[12][A-Z]?|LTM1_1|LTM2_2")
 _SIP = re.compile(r"[AB]P?_(\d)_(\d)")
 
 
-def fits_section(pixels: np.ndarray, header: Header, region: Region, factor: int) -> bytes:
+def fits_section(pixels: np.ndarray, header: Header, region: Section, factor: int) -> bytes:
     """Return pixels [y, x] of a section as the bytes of a FITS file; `header` is that of the whole image."""
     unit = fits.PrimaryHDU(np.ascontiguousarray(pixels), section_header(header, region, factor))
     buffer = io.BytesIO()
@@ -28,7 +28,7 @@ def fits_section(pixels: np.ndarray, header: Header, region: Region, factor: int
     return buffer.getvalue()
 
 
-def section_header(header: Header, region: Region, factor: int) -> Header:
+def section_header(header: Header, region: Section, factor: int) -> Header:
     """Return the header of a section: a pixel p of the image becomes (p - start - 0.5) / bin + 0.5 (the first is 1)."""
     # cards are copied one by one: a header made of cards of another one would change those
     found = Header([copy(card) for card in header.cards if not _STRUCTURE.fullmatch(card.keyword)])

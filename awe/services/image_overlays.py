@@ -13,15 +13,15 @@ from awe.model.access import visible
 from awe.model.catalogue import SOURCES, SourceList
 from awe.model.frame import Frame
 from awe.model.persistent import Persistent
-from awe.services.images import StoredImage
 from awe.services.lineage_graph import all_edges
+from awe.services.stored_frames import StoredFrame
 
 MOST_SOURCES = 2000
 MOST_FOOTPRINTS = 500
 _COLUMNS = ("SID", "RA", "DEC", "A_IMAGE", "B_IMAGE", "THETA_IMAGE", "KRON_RADIUS", "MAG_AUTO", "FLAGS")
 
 
-def source_lists(session: Session, image: StoredImage) -> list[dict[str, Any]]:
+def source_lists(session: Session, image: StoredFrame) -> list[dict[str, Any]]:
     """Return the source lists of an image, the newest first."""
     lists, persistent = SourceList.__table__.c, Persistent.__table__.c
     query = select(lists.object_id, lists.name, lists.n_sources, persistent.is_valid)
@@ -35,7 +35,7 @@ def source_lists(session: Session, image: StoredImage) -> list[dict[str, Any]]:
 
 
 def sources_within(
-    session: Session, image: StoredImage, slid: int, box: Sequence[float], most: int = MOST_SOURCES
+    session: Session, image: StoredFrame, slid: int, box: Sequence[float], most: int = MOST_SOURCES
 ) -> dict[str, Any]:
     """Return the sources of a list in a box x1, x2, y1, y2 (from 1), and their number.
 
@@ -62,7 +62,7 @@ def sources_within(
     }
 
 
-def footprints(session: Session, image: StoredImage, most: int = MOST_FOOTPRINTS) -> dict[str, Any]:
+def footprints(session: Session, image: StoredFrame, most: int = MOST_FOOTPRINTS) -> dict[str, Any]:
     """Return the outlines, on an image, of the frames that it was made from directly or that were made from it.
 
     Corners are pixels from 1. A frame whose place on the sky is not known, or that lies far away, is left out.
@@ -83,7 +83,7 @@ def footprints(session: Session, image: StoredImage, most: int = MOST_FOOTPRINTS
     return {"total": len(found), "frames": list(found.values())[:most]}
 
 
-def _outline(image: StoredImage, row: RowMapping) -> dict[str, Any] | None:
+def _outline(image: StoredFrame, row: RowMapping) -> dict[str, Any] | None:
     assert image.wcs is not None
     corners = np.array(row["footprint"], np.float64)
     if corners.shape != (4, 2) or separation(*image.wcs.centre(image.nx, image.ny), *corners.mean(axis=0)) > 90:

@@ -1,56 +1,62 @@
-"""The pixels of a section of an image, from the data server: binned, and blank where the section leaves the image."""
+"""The pixels of a section of an image: from the data server or a file that is here, binned, blank beyond the image."""
+
+from enum import StrEnum
 
 import numpy as np
 
+from awe.fits import section as cut_file
 from awe.kernels.binning import bin_mean
+from awe.kernels.cutout import blank, cut
 from awe.kernels.flag_picture import bin_flags
-from awe.kernels.flags import PixelFlag
-from awe.services.image_request import Region
-from awe.services.images import Images, Plane, StoredImage
+from awe.kernels.sections import Section
+from awe.services.images import header_of
+from awe.services.stored_frames import Plane, StoredFrame
+from awe.store import Store
 
 BAND_PIXELS = 16_000_000
 """Pixels that are fetched at once: an image is read in bands of rows, so that any size fits in memory."""
 
 
-def read_region(images: Images, image: StoredImage, plane: Plane, region: Region, factor: int = 1) -> np.ndarray:
+class Where(StrEnum):
+    """Where the pixels are cut out of the image."""
+
+    AUTO = "auto"
+    DATASERVER = "dataserver"
+    IMAGESERVER = "imageserver"
+
+
+def read_section(
+    store: Store, frame: StoredFrame, plane: Plane, section: Section, factor: int = 1, where: Where = Where.AUTO
+) -> np.ndarray:
     """Return the pixels of a section, averaged over blocks that begin at its lower left corner.
 
     float32 with NaN beyond the image; flag maps are uint8, a block has all the bits of its pixels, and beyond the
     image they say NO_DATA.
     """
     if plane is not Plane.IMAGE:
-        images.header(image, plane)  # that there is none is said in words
-    rows = max(1, BAND_PIXELS // region.width // factor) * factor
+        header_of(store, frame, plane)  # that there is none is said in words
+    rows = max(1, BAND_PIXELS // section.width // factor) * factor
     bands = [
-        _band(images, image, plane, Region(region.x0, region.x1, y0, min(y0 + rows, region.y1)), factor)
-        for y0 in range(region.y0, region.y1, rows)
+        _band(store, frame, plane, Section(section.x0, section.x1, y0, min(y0 + rows, section.y1)), factor, where)
+        for y0 in range(section.y0, section.y1, rows)
     ]
     return bands[0] if len(bands) == 1 else np.concatenate(bands)
 
 
-def _band(images: Images, image: StoredImage, plane: Plane, band: Region, factor: int) -> np.ndarray:
-    part, is_map = band.within(image.nx, image.ny), image.is_map(plane)
+def _band(store: Store, frame: StoredFrame, plane: Plane, band: Section, factor: int, where: Where) -> np.ndarray:
+    part, kind = band.within(frame.nx, frame.ny), np.uint8 if frame.is_map(plane) else np.float32
     if part is None:
-        return _smaller(_blank(band, is_map), factor)
-    if part == band and not is_map:
-        return _stored(images, image, plane, band, factor)
-    pixels = _stored(images, image, plane, part)
-    if part != band:
-        padded = _blank(band, is_map)
-        padded[part.y0 - band.y0 : part.y1 - band.y0, part.x0 - band.x0 : part.x1 - band.x0] = pixels
-        pixels = padded
-    return _smaller(pixels, factor)
+        return _smaller(blank(band.shape, kind), factor)
+    is_binned_there = part == band and kind is np.float32 and factor > 1
+    pixels = _stored(store, frame, plane, part, factor if is_binned_there else 1, where).astype(kind, copy=False)
+    return pixels if is_binned_there else _smaller(cut(pixels, (part.x0, part.y0), band), factor)
 
 
-def _stored(images: Images, image: StoredImage, plane: Plane, part: Region, factor: int = 1) -> np.ndarray:
-    hdu = image.hdu_of(plane)
-    pixels = images.store.section(image.filename, hdu, part.x0, part.x1, part.y0, part.y1, factor)
-    return pixels.astype(np.uint8 if image.is_map(plane) else np.float32, copy=False)
-
-
-def _blank(band: Region, is_map: bool) -> np.ndarray:
-    shape = band.height, band.width
-    return np.full(shape, PixelFlag.NO_DATA, np.uint8) if is_map else np.full(shape, np.nan, np.float32)
+def _stored(store: Store, frame: StoredFrame, plane: Plane, part: Section, factor: int, where: Where) -> np.ndarray:
+    hdu, edges = frame.hdu_of(plane), (part.x0, part.x1, part.y0, part.y1)
+    if where is Where.IMAGESERVER and factor == 1:
+        return cut_file(store.retrieve(frame.filename), hdu, *edges)
+    return store.section(frame.filename, hdu, *edges, factor, local=where is Where.AUTO)
 
 
 def _smaller(pixels: np.ndarray, factor: int) -> np.ndarray:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from awe.errors import BadRequest
+from awe.kernels.sections import Section
 from awe.services.image_look import LOOK_PARAMETERS, Look
-from awe.services.images import Plane, StoredImage
 from awe.services.operations import Parameter
+from awe.services.stored_frames import Plane, StoredFrame
 
 LARGEST_BIN = 512
 WIDTHS = (16, 8192)
@@ -54,40 +55,12 @@ SIZE_PARAMETERS = (
 PICTURE_PARAMETERS = (*LOOK_PARAMETERS, PLANE, *SIZE_PARAMETERS, *SECTION_PARAMETERS)
 
 
-@dataclass(frozen=True)
-class Region:
-    """Pixels x0 to x1, y0 to y1 of an image, from 0, half-open; they may lie beyond it."""
-
-    x0: int
-    x1: int
-    y0: int
-    y1: int
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self.x1 - self.x0
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return self.y1 - self.y0
-
-    def __str__(self) -> str:
-        return f"[{self.x0 + 1}:{self.x1},{self.y0 + 1}:{self.y1}]"
-
-    @property
-    def least_bin(self) -> int:
-        """The smallest side of blocks with which a picture of it is not too large."""
-        factor = max(1, math.floor(math.sqrt(self.width * self.height / LARGEST_PICTURE)))
-        while math.ceil(self.width / factor) * math.ceil(self.height / factor) > LARGEST_PICTURE:
-            factor += 1
-        return factor
-
-    def within(self, nx: int, ny: int) -> "Region | None":
-        """Return the part on an image of nx x ny pixels; None if there is none."""
-        x0, x1, y0, y1 = max(self.x0, 0), min(self.x1, nx), max(self.y0, 0), min(self.y1, ny)
-        return Region(x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None
+def least_bin(section: Section) -> int:
+    """Return the smallest side of blocks with which a picture of a section is not too large."""
+    factor = max(1, math.floor(math.sqrt(section.size / LARGEST_PICTURE)))
+    while math.ceil(section.width / factor) * math.ceil(section.height / factor) > LARGEST_PICTURE:
+        factor += 1
+    return factor
 
 
 @dataclass(frozen=True)
@@ -117,16 +90,16 @@ class Wanted:
         """Tell whether the section depends on where the image lies on the sky."""
         return self.given["ra"] is not None or self.given["size"] is not None
 
-    def region(self, image: StoredImage) -> Region:
+    def region(self, image: StoredFrame) -> Section:
         """Return the section of an image; raise BadRequest if it lies wholly beyond the image."""
         given = self.given
         x, y = self._middle(image)
         width, height = self._size(image, x, y)
         if width is None:
-            return Region(0, image.nx, 0, image.ny)
+            return Section(0, image.nx, 0, image.ny)
         height = height or width
         x0, y0 = math.ceil(x - width / 2), math.ceil(y - height / 2)
-        region = Region(x0, x0 + width, y0, y0 + height)
+        region = Section(x0, x0 + width, y0, y0 + height)
         if region.within(image.nx, image.ny) is None:
             where = f"x={x + 1:.6g}, y={y + 1:.6g}"
             if given["ra"] is not None:
@@ -134,7 +107,7 @@ class Wanted:
             raise BadRequest(f"the section around {where} lies wholly off the image: {image.extent}")
         return region
 
-    def _middle(self, image: StoredImage) -> tuple[float, float]:
+    def _middle(self, image: StoredFrame) -> tuple[float, float]:
         """Return the middle of the section, counted from 0."""
         given = self.given
         if given["x"] is not None:
@@ -149,7 +122,7 @@ class Wanted:
             raise BadRequest(f"{position} lies far off the image: {image.extent}")
         return x, y
 
-    def _size(self, image: StoredImage, x: float, y: float) -> tuple[int | None, int | None]:
+    def _size(self, image: StoredFrame, x: float, y: float) -> tuple[int | None, int | None]:
         given = self.given
         if given["size"] is None:
             some = given["x"] is not None or given["ra"] is not None or given["height"] is not None
@@ -165,7 +138,7 @@ class Wanted:
             )
         return max(width, 1), None
 
-    def binning(self, region: Region) -> int:
+    def binning(self, region: Section) -> int:
         """Return the side of the blocks that pixels are averaged over; raise BadRequest for too large a picture."""
         fit = self.given["fit"]
         factor: int = self.given["bin"] or (math.ceil(region.width / fit) if fit else 1)
@@ -173,6 +146,6 @@ class Wanted:
         if pixels > LARGEST_PICTURE:
             raise BadRequest(
                 f"the picture would have {pixels:,} pixels, the limit is {LARGEST_PICTURE:,}: "
-                f"ask for bin={region.least_bin} or more, for a fit, or for a section"
+                f"ask for bin={least_bin(region)} or more, for a fit, or for a section"
             )
         return factor

@@ -9,10 +9,13 @@ import numpy as np
 
 from awe.errors import BadRequest
 from awe.kernels.flags import PixelFlag
+from awe.kernels.sections import Section
 from awe.kernels.wcs import Wcs, tangent_plane
-from awe.services.image_pixels import read_region
-from awe.services.image_request import FARTHEST, Region
-from awe.services.images import Images, Plane, StoredImage
+from awe.services.image_pixels import read_section
+from awe.services.image_request import FARTHEST
+from awe.services.images import planes_of
+from awe.services.stored_frames import Plane, StoredFrame
+from awe.store import Store
 
 STEP = 0.5
 """Pixels to either side over which the directions of north and east are measured."""
@@ -54,7 +57,7 @@ def sky_at(wcs: Wcs, x: float, y: float) -> SkyPoint | None:
     return SkyPoint(x, y, float(ra[0]), float(dec[0]), matrix) if _spans(matrix) else None  # type: ignore[arg-type]
 
 
-def point_of(image: StoredImage, given: Mapping[str, Any]) -> SkyPoint | None:
+def point_of(image: StoredFrame, given: Mapping[str, Any]) -> SkyPoint | None:
     """Return the position that x and y (from 1), or ra and dec, name; by default the middle of the image.
 
     None if only pixels were given and the image has no place on the sky.
@@ -75,24 +78,24 @@ def point_of(image: StoredImage, given: Mapping[str, Any]) -> SkyPoint | None:
     return sky_at(image.wcs, x, y)
 
 
-def block_around(images: Images, image: StoredImage, plane: Plane, x: float, y: float, half: int) -> dict[str, Any]:
+def block_around(store: Store, image: StoredFrame, plane: Plane, x: float, y: float, half: int) -> dict[str, Any]:
     """Return the values of the pixels around a position (from 0), and their flags, as JSON holds them.
 
     A block of 2 half + 1 pixels a side, cut off at the edges of the image: `x0`, `y0` are its first pixel, from 1.
     """
     column, row = math.floor(x + 0.5), math.floor(y + 0.5)
-    asked = Region(column - half, column + half + 1, row - half, row + half + 1)
+    asked = Section(column - half, column + half + 1, row - half, row + half + 1)
     part = asked.within(image.nx, image.ny)
     if part is None:
         raise BadRequest(f"x={x + 1:g}, y={y + 1:g} lies off the image: {image.extent}")
     found: dict[str, Any] = {"x0": part.x0 + 1, "y0": part.y0 + 1, "unit": image.unit_of(plane)}
-    pixels = read_region(images, image, plane, part)
+    pixels = read_section(store, image, plane, part)
     if pixels.dtype != np.uint8:
         found["values"] = [[float(v) if math.isfinite(v) else None for v in line] for line in pixels.astype(float)]
     if pixels.dtype == np.uint8:
         found["flags"] = pixels.tolist()
-    elif Plane.FLAGS in images.planes(image):
-        found["flags"] = read_region(images, image, Plane.FLAGS, part).tolist()
+    elif Plane.FLAGS in planes_of(store, image.filename):
+        found["flags"] = read_section(store, image, Plane.FLAGS, part).tolist()
     found["bits"] = {str(flag.value): flag_word(flag) for flag in PixelFlag}
     return found
 

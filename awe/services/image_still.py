@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from awe.services.image_request import LARGEST_SECTION
-from awe.services.images import StoredImage
+from awe.services.stored_frames import StoredFrame
 
 WIDTH, HEIGHT = 960, 640
 """Size of the picture on the screen."""
@@ -16,7 +16,7 @@ LARGEST_ZOOM = 64.0
 class Still:
     """A part of an image that fills a picture of WIDTH x HEIGHT."""
 
-    image: StoredImage
+    image: StoredFrame
     x: float
     """Middle of what is shown; the first pixel is 1."""
     y: float
@@ -24,7 +24,7 @@ class Still:
     """Pixels of the screen for each of the image."""
 
     @classmethod
-    def of(cls, image: StoredImage, x: float | None, y: float | None, zoom: float | None) -> "Still":
+    def of(cls, image: StoredFrame, x: float | None, y: float | None, zoom: float | None) -> "Still":
         """Return what a position and a zoom show; by default the whole image."""
         whole = _whole(image)
         wanted = min(max(zoom or whole, whole / 2), LARGEST_ZOOM)
@@ -63,7 +63,7 @@ class Still:
         }
 
 
-def _whole(image: StoredImage) -> float:
+def _whole(image: StoredFrame) -> float:
     return min(WIDTH / image.nx, HEIGHT / image.ny, LARGEST_ZOOM)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from awe.config import Settings
 from awe.services.attempts import Attempts
+from awe.services.images import Images
 from awe.services.workshop import Workshop
 from awe.store import Store
 
@@ -29,6 +30,11 @@ class Parts:
     """For the few pages that write: judgements, comments, and what was made on demand."""
     attempts: Attempts = field(default_factory=Attempts)
     """Failed attempts to sign in."""
+    images: Images = field(init=False)
+    """Finds frames."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "images", Images(self.store))
 
 
 def parts(app: Flask) -> Parts:

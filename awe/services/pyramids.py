@@ -11,11 +11,13 @@ import numpy as np
 from awe.errors import NotFound
 from awe.kernels.binning import bin_mean, halve
 from awe.kernels.flag_picture import bin_flags
+from awe.kernels.sections import Section
 from awe.services.image_look import Look, Range, cuts_text
-from awe.services.image_pixels import read_region
-from awe.services.image_request import Region
-from awe.services.images import Images, Plane, StoredImage
+from awe.services.image_pixels import read_section
+from awe.services.images import header_of
+from awe.services.stored_frames import Plane, StoredFrame
 from awe.services.workshop import Workshop
+from awe.store import Store
 
 VERSION = 1
 """Goes up when the same image gives another pyramid or other cuts than before."""
@@ -33,12 +35,12 @@ SAMPLED_ROWS, SAMPLED_PIXELS = 64, 1_000_000
 """At least so many rows, and at least so many pixels."""
 
 
-def last_level(image: StoredImage) -> int:
+def last_level(image: StoredFrame) -> int:
     """Return the level at which an image is smallest."""
     return max(0, math.ceil(math.log2(max(image.nx, image.ny) / SMALLEST)))
 
 
-def level_shape(image: StoredImage, level: int) -> tuple[int, int]:
+def level_shape(image: StoredFrame, level: int) -> tuple[int, int]:
     """Return rows and columns of a level: blocks begin at the top left, those at the far edges may be ragged."""
     side = 1 << level
     return math.ceil(image.ny / side), math.ceil(image.nx / side)
@@ -49,7 +51,7 @@ class Pyramid:
     """The stored levels of a plane in a file, one after the other; the top row is the first."""
 
     path: Path
-    image: StoredImage
+    image: StoredFrame
     is_map: bool
 
     @property
@@ -68,14 +70,14 @@ class Pyramid:
         shape = level_shape(self.image, level)
         return np.memmap(self.path, self.dtype, mode, offset, shape)  # type: ignore[call-overload, no-any-return]
 
-    def write(self, images: Images, plane: Plane) -> None:
+    def write(self, store: Store, plane: Plane) -> None:
         """Write all levels, holding a band of rows of the image in memory at a time."""
         size = sum(math.prod(level_shape(self.image, e)) for e in self.levels) * self.dtype.itemsize
         with open(self.path, "wb") as file:
             file.truncate(size)
         for level in self.levels:
             stored = self.open(level, "r+")
-            bands = _first_level(images, self.image, plane) if level == FIRST else self._halved(level)
+            bands = _first_level(store, self.image, plane) if level == FIRST else self._halved(level)
             for row, band in bands:
                 stored[row : row + len(band)] = band
 
@@ -94,7 +96,7 @@ def _share(length: int, level: int) -> float:
     return (length % side or side) / side
 
 
-def _first_level(images: Images, image: StoredImage, plane: Plane) -> Iterator[tuple[int, np.ndarray]]:
+def _first_level(store: Store, image: StoredFrame, plane: Plane) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the first row and the pixels of each band of the first stored level, from the top."""
     side = 1 << FIRST
     step = max(1, min(BAND_ROWS, 16_000_000 // image.nx) // side) * side
@@ -103,20 +105,20 @@ def _first_level(images: Images, image: StoredImage, plane: Plane) -> Iterator[t
         ragged = y1 % side if y0 == 0 else 0
         row = (image.ny - y1) // side
         if y1 > ragged:
-            whole = Region(0, image.nx, y0 + ragged, y1)
-            yield row, read_region(images, image, plane, whole, side)[::-1]
+            whole = Section(0, image.nx, y0 + ragged, y1)
+            yield row, read_section(store, image, plane, whole, side)[::-1]
         if ragged:
-            rest = Region(0, image.nx, 0, ragged)
-            yield row + (y1 - ragged) // side, read_region(images, image, plane, rest, side)
+            rest = Section(0, image.nx, 0, ragged)
+            yield row + (y1 - ragged) // side, read_section(store, image, plane, rest, side)
 
 
 class Pyramids:
     """Makes and finds the overviews of images; tiles and cuts come from here."""
 
-    def __init__(self, images: Images, workshop: Workshop) -> None:
-        self.images, self.workshop = images, workshop
+    def __init__(self, store: Store, workshop: Workshop) -> None:
+        self.store, self.workshop = store, workshop
 
-    def prepare(self, image: StoredImage, plane: Plane, level: int) -> Pyramid | None:
+    def prepare(self, image: StoredFrame, plane: Plane, level: int) -> Pyramid | None:
         """Return the overview that a level needs, made if it is not there; None if it needs none.
 
         To be called before a place in the workshop is taken.
@@ -124,18 +126,18 @@ class Pyramids:
         if not 0 <= level <= last_level(image):
             raise NotFound(f"no level {level} of {image.label}; its levels are 0 to {last_level(image)}")
         if plane is not Plane.IMAGE:
-            self.images.header(image, plane)
+            header_of(self.store, image, plane)
         if level < FIRST:
             return None
         is_map = image.is_map(plane)
 
         def write(path: Path) -> None:
-            Pyramid(path, image, is_map).write(self.images, plane)
+            Pyramid(path, image, is_map).write(self.store, plane)
 
         return Pyramid(self.workshop.path(f"pyramid-{_named(image, plane)}", write), image, is_map)
 
     def tile(
-        self, image: StoredImage, plane: Plane, level: int, column: int, row: int, overview: Pyramid | None
+        self, image: StoredFrame, plane: Plane, level: int, column: int, row: int, overview: Pyramid | None
     ) -> np.ndarray:
         """Return the pixels [y, x] of a tile, y upwards; tiles are counted from the top left."""
         height, width = level_shape(image, level)
@@ -150,16 +152,16 @@ class Pyramids:
             return overview.open(level)[rows, columns][::-1]
         return self._near(image, plane, 1 << level, columns, rows)
 
-    def _near(self, image: StoredImage, plane: Plane, side: int, columns: slice, rows: slice) -> np.ndarray:
+    def _near(self, image: StoredFrame, plane: Plane, side: int, columns: slice, rows: slice) -> np.ndarray:
         x0, x1 = columns.start * side, min(columns.stop * side, image.nx)
         y1, y0 = image.ny - rows.start * side, max(image.ny - rows.stop * side, 0)
-        pixels = read_region(self.images, image, plane, Region(x0, x1, y0, y1))
+        pixels = read_section(self.store, image, plane, Section(x0, x1, y0, y1))
         if side == 1:
             return pixels
         # blocks begin at the top, so that ragged ones lie at the lower edge
         return (bin_flags(pixels[::-1], side) if image.is_map(plane) else bin_mean(pixels[::-1], side))[::-1]
 
-    def limits(self, image: StoredImage, plane: Plane, look: Look) -> Range | None:
+    def limits(self, image: StoredFrame, plane: Plane, look: Look) -> Range | None:
         """Return the two values that the cuts mean for a whole image, the same for all of its tiles; None for maps."""
         if image.is_map(plane):
             return None
@@ -173,18 +175,18 @@ class Pyramids:
         low, high = json.loads(self.workshop.get(name, find))
         return low, high
 
-    def _sample(self, image: StoredImage, plane: Plane) -> np.ndarray:
+    def _sample(self, image: StoredFrame, plane: Plane) -> np.ndarray:
         if not sampled(image):
-            return read_region(self.images, image, plane, Region(0, image.nx, 0, image.ny))
+            return read_section(self.store, image, plane, Section(0, image.nx, 0, image.ny))
         rows = np.linspace(0, image.ny - 1, min(image.ny, max(SAMPLED_ROWS, SAMPLED_PIXELS // image.nx))).astype(int)
-        lines = [read_region(self.images, image, plane, Region(0, image.nx, int(y), int(y) + 1)) for y in rows]
+        lines = [read_section(self.store, image, plane, Section(0, image.nx, int(y), int(y) + 1)) for y in rows]
         return np.concatenate(lines)
 
 
-def sampled(image: StoredImage) -> bool:
+def sampled(image: StoredFrame) -> bool:
     """Tell whether the cuts of an image rest on a sample of its pixels."""
     return image.nx * image.ny > SMALL
 
 
-def _named(image: StoredImage, plane: Plane) -> str:
+def _named(image: StoredFrame, plane: Plane) -> str:
     return f"v{VERSION}-{image.content[:24]}-{image.hdu}-{plane}"

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Enum
 
 from awe.errors import BadRequest
+from awe.model.attributes import kinds_of
 from awe.model.frame import FileBacked
 from awe.model.persistent import Persistent
 from awe.model.sky_search import is_placed
@@ -19,6 +20,7 @@ MOST_UNFOLDED = 40
 _HINTS = {"time": "2026-01-31T04:05", "date": "2026-01-31", "truth": "true or false"}
 _ANGLES = {"pos.eq.ra": "degrees, or 10:10:24", "pos.eq.dec": "degrees, or -01:00:30"}
 PARAMETERS, LINKS, FILE, RECORD = "Process parameters", "Links: + unfolds what they lead to", "File", "Record"
+KINDS = "What only some of them are: + unfolds it"
 SHARED = "As every "
 """What the headings of attributes that a class has from another one begin with."""
 
@@ -49,9 +51,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Fork:
-    """One link: what it leads to, and the group of its attributes if it is unfolded."""
+    """One link, or special kind of what a link leads to (without a line): the group of its attributes if unfolded."""
 
-    line: Line
+    path: str
+    line: Line | None
     target: str
     doc: str
     group: "Group | None"
@@ -83,9 +86,18 @@ def parse_unfold(cls: type, given: Mapping[str, str]) -> tuple[str, ...]:
     if len(kept) > MOST_UNFOLDED:
         raise BadRequest(f"{len(kept)} links are unfolded: at most {MOST_UNFOLDED} can be; fold some")
     for path in kept:
-        if not column_at(cls, path).is_link:
+        if not _unfolds(cls, path):
             raise BadRequest(f"{path[:60]!r} is a value: only links unfold")
     return tuple(kept)
+
+
+def _unfolds(cls: type, path: str) -> bool:
+    """Return whether a path ends at a link, or at a special kind of what a link leads to."""
+    way, _, last = path.rpartition(".")
+    if way and last[:1].isupper():
+        target = column_at(cls, way).target
+        return target is not None and last in kinds_of(target)
+    return column_at(cls, path).is_link
 
 
 def query_form(request: TableRequest, unfolded: Sequence[str]) -> Group:
@@ -105,7 +117,10 @@ def _group(request: TableRequest, cls: type, path: str, ways: set[str]) -> Group
         elif (column.kind != "json" and not name.endswith("_id")) or name == "object_id":
             heading = _heading(cls, name, column)
             sections.setdefault(heading, Section(heading)).lines.append(_line(request, column))
-    order = ["", PARAMETERS, LINKS, *(h for h in sections if h.startswith(SHARED)), FILE]
+    if path:
+        kinds = [_kind(request, kind, f"{path}.{name}", ways) for name, kind in kinds_of(cls).items()]
+        sections[KINDS] = Section(KINDS, forks=kinds)
+    order = ["", PARAMETERS, LINKS, KINDS, *(h for h in sections if h.startswith(SHARED)), FILE]
     order += [h for h in sections if h not in order]
     return Group(path, cls.__name__, [sections[h] for h in order if h in sections and _has_any(sections[h])])
 
@@ -131,7 +146,12 @@ def _heading(cls: type, name: str, column: Column) -> str:
 def _fork(request: TableRequest, column: Column, ways: set[str]) -> Fork:
     target: Any = column.target
     group = _group(request, target, column.path, ways) if column.path in ways else None
-    return Fork(_line(request, column), target.__name__, summary_of(target), group)
+    return Fork(column.path, _line(request, column), target.__name__, summary_of(target), group)
+
+
+def _kind(request: TableRequest, kind: type, path: str, ways: set[str]) -> Fork:
+    group = _group(request, kind, path, ways) if path in ways else None
+    return Fork(path, None, kind.__name__, summary_of(kind), group)
 
 
 def _line(request: TableRequest, column: Column) -> Line:

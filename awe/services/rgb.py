@@ -14,14 +14,15 @@ from awe.kernels.sections import Section
 from awe.kernels.stretch import Stretch
 from awe.services.avm import PictureGrid, avm_packet
 from awe.services.encoding import encode
-from awe.services.image_pixels import read_region
-from awe.services.image_request import Region
-from awe.services.images import Images, Plane, StoredImage
+from awe.services.image_pixels import read_section
+from awe.services.image_request import least_bin
 from awe.services.journal import Journal
 from awe.services.pyramids import TILE, Pyramids, last_level, level_shape
 from awe.services.rgb_frames import Band
 from awe.services.rgb_levels import UNSEEN, Levels, levels_of, needs_skies, skies_of
 from awe.services.rgb_request import COLOURS, RgbRequest
+from awe.services.stored_frames import Plane, StoredFrame
+from awe.store import Store
 
 VERSION = 1
 """Goes up when the same address gives other bytes than before."""
@@ -38,7 +39,7 @@ class Scene:
 
     bands: Bands
     request: RgbRequest
-    region: Region
+    region: Section
     binning: int
     levels: Levels
 
@@ -57,7 +58,7 @@ class Scene:
     def title(self) -> str:
         """What it shows, in words."""
         named = [band.frame.filter or band.frame.label for band in self.bands]
-        return f"{self.reference.image.object or self.reference.frame.label} in {', '.join(named)}".strip()
+        return f"{self.reference.frame.object or self.reference.frame.label} in {', '.join(named)}".strip()
 
     def described(self) -> dict[str, Any]:
         """Return what the picture is made of, as JSON holds it."""
@@ -86,10 +87,10 @@ class Scene:
             "section": str(self.region),
             "bin": self.binning,
             "reference": self.reference.object_id,
-            "nx": self.reference.image.nx,
-            "ny": self.reference.image.ny,
+            "nx": self.reference.frame.nx,
+            "ny": self.reference.frame.ny,
             "tile": TILE,
-            "last_level": last_level(self.reference.image),
+            "last_level": last_level(self.reference.frame),
             "pixel_scale": float(self.reference.wcs.scale) * self.binning,
             "mode": self.request.mode,
             "stretch": levels.stretch,
@@ -99,27 +100,27 @@ class Scene:
         }
 
 
-def scene_of(images: Images, bands: Bands, request: RgbRequest, whole: bool = False, binned: bool = False) -> Scene:
+def scene_of(store: Store, bands: Bands, request: RgbRequest, whole: bool = False, binned: bool = False) -> Scene:
     """Return what is shown; raise BadRequest for what can't be.
 
     With `whole` it is all of the grid however large; with `binned`, what would be too large is binned.
     """
     reference = bands[_reference(request)]
     _check_overlap(bands, reference)
-    image = replace(reference.image, wcs=reference.wcs)
+    image = replace(reference.frame, solved=reference.wcs)
     if whole:
-        region, binning = Region(0, image.nx, 0, image.ny), 1
+        region, binning = Section(0, image.nx, 0, image.ny), 1
     else:
         region = _shown_region(bands, image, request)
-        if binned and request.bin is None and request.fit is None and region.least_bin > 1:
-            request = replace(request, bin=region.least_bin)
+        if binned and request.bin is None and request.fit is None and least_bin(region) > 1:
+            request = replace(request, bin=least_bin(region))
         binning = request.section.binning(region)
-    skies = skies_of(images.store, bands) if needs_skies(bands, request) else [UNSEEN] * 3
+    skies = skies_of(store, bands) if needs_skies(bands, request) else [UNSEEN] * 3
     red, green, blue = (_area(band, reference) for band in bands)
     return Scene(bands, request, region, binning, levels_of(bands, skies, request, (red, green, blue)))
 
 
-def _shown_region(bands: Bands, image: StoredImage, request: RgbRequest) -> Region:
+def _shown_region(bands: Bands, image: StoredFrame, request: RgbRequest) -> Section:
     return _common(bands) if request.grid == "common" and request.is_whole else request.section.region(image)
 
 
@@ -134,55 +135,55 @@ def _area(band: Band, reference: Band) -> float:
 
 def _on_grid(band: Band, reference: Band) -> bool:
     """Return whether a frame has the very pixels of the grid, but for the digits of its header."""
-    if (band.image.nx, band.image.ny) != (reference.image.nx, reference.image.ny):
+    if (band.frame.nx, band.frame.ny) != (reference.frame.nx, reference.frame.ny):
         return False
     if band.wcs == reference.wcs:
         return True
-    nx, ny = band.image.nx, band.image.ny
+    nx, ny = band.frame.nx, band.frame.ny
     x, y = np.array([0.0, nx - 1, 0, nx - 1, nx / 2]), np.array([0.0, 0, ny - 1, ny - 1, ny / 2])
     there_x, there_y = reference.wcs.to_pixel(*band.wcs.to_sky(x, y))
     return bool(np.all(np.hypot(there_x - x, there_y - y) < 1e-3))
 
 
 def _check_overlap(bands: Bands, reference: Band) -> None:
-    shape = reference.image.ny, reference.image.nx
+    shape = reference.frame.ny, reference.frame.nx
     for band in bands:
         if _on_grid(band, reference):
             continue
-        if overlap_region(band.wcs, (band.image.ny, band.image.nx), reference.wcs, shape) is None:
+        if overlap_region(band.wcs, (band.frame.ny, band.frame.nx), reference.wcs, shape) is None:
             raise BadRequest(f"{reference.frame.label} and {band.frame.label} have no part of the sky in common")
 
 
-def _common(bands: Bands) -> Region:
+def _common(bands: Bands) -> Section:
     """Return the smallest rectangle of the red frame that holds all that the three frames have in common."""
-    shape = bands[0].image.ny, bands[0].image.nx
-    region = Region(0, shape[1], 0, shape[0])
+    shape = bands[0].frame.ny, bands[0].frame.nx
+    region = Section.whole(shape)
     for band in bands[1:]:
-        part = overlap_region(band.wcs, (band.image.ny, band.image.nx), bands[0].wcs, shape)
-        x0, x1, y0, y1 = (0, 0, 0, 0) if part is None else (part.x0, part.x1, part.y0, part.y1)
-        region = Region(max(region.x0, x0), min(region.x1, x1), max(region.y0, y0), min(region.y1, y1))
-        if region.width < 1 or region.height < 1:
+        part = overlap_region(band.wcs, (band.frame.ny, band.frame.nx), bands[0].wcs, shape)
+        common = region.common(part) if part else None
+        if common is None:
             raise BadRequest(f"{bands[0].frame.label} and {band.frame.label} have no part of the sky in common")
+        region = common
     return region
 
 
 def make_tile(pyramids: Pyramids, scene: Scene, level: int, column: int, row: int, form: str) -> bytes:
     """Return a tile as the viewer counts them: of 2 to the power of the level pixels binned, from the top left."""
-    image, side = scene.reference.image, 1 << level
+    image, side = scene.reference.frame, 1 << level
     height, width = level_shape(image, level)
     columns, rows = ((TILE * n, min(TILE * (n + 1), most)) for n, most in ((column, width), (row, height)))
     y1 = image.ny - rows[0] * side
     # blocks begin at the top left: those at the far edges reach beyond the image, where there is nothing
-    region = Region(columns[0] * side, columns[1] * side, y1 - (rows[1] - rows[0]) * side, y1)
+    region = Section(columns[0] * side, columns[1] * side, y1 - (rows[1] - rows[0]) * side, y1)
     part = replace(scene, region=region, binning=side)
     overviews = {
-        b.object_id: pyramids.prepare(b.image, Plane.IMAGE, level) for b in scene.bands if _on_grid(b, scene.reference)
+        b.object_id: pyramids.prepare(b.frame, Plane.IMAGE, level) for b in scene.bands if _on_grid(b, scene.reference)
     }
 
     def pixels(band: Band) -> np.ndarray:
         if band.object_id not in overviews:
-            return band_pixels(pyramids.images, part, band)
-        return pyramids.tile(band.image, Plane.IMAGE, level, column, row, overviews[band.object_id])
+            return band_pixels(pyramids.store, part, band)
+        return pyramids.tile(band.frame, Plane.IMAGE, level, column, row, overviews[band.object_id])
 
     with ThreadPoolExecutor(3) as pool:
         red, green, blue = pool.map(pixels, part.bands)
@@ -191,7 +192,7 @@ def make_tile(pyramids: Pyramids, scene: Scene, level: int, column: int, row: in
 
 def check_tile(scene: Scene, level: int, column: int, row: int) -> None:
     """Raise NotFound for a tile that there is not."""
-    image = scene.reference.image
+    image = scene.reference.frame
     if not 0 <= level <= last_level(image):
         raise NotFound(f"no level {level} of {image.label}; its levels are 0 to {last_level(image)}")
     height, width = level_shape(image, level)
@@ -200,10 +201,10 @@ def check_tile(scene: Scene, level: int, column: int, row: int) -> None:
         raise NotFound(f"no tile {column}_{row} of level {level} of {image.label}, which has {across} x {down} tiles")
 
 
-def make_rgb(images: Images, scene: Scene, form: str, creator: str, journal: Journal) -> bytes:
+def make_rgb(store: Store, scene: Scene, form: str, creator: str, journal: Journal) -> bytes:
     """Return a colour picture as a file: png, jpg or tif."""
     with journal.step("read", "pixels of the three frames, on one grid"), ThreadPoolExecutor(3) as pool:
-        planes = list(pool.map(lambda band: band_pixels(images, scene, band), scene.bands))
+        planes = list(pool.map(lambda band: band_pixels(store, scene, band), scene.bands))
     red, green, blue = planes
     with journal.step("colour", f"levels to colours, {scene.request.mode}"):
         drawn = _drawn((red, green, blue), scene)
@@ -228,15 +229,15 @@ def _drawn(planes: tuple[np.ndarray, np.ndarray, np.ndarray], scene: Scene) -> n
     return plain_rgb(planes, levels.black, levels.white, Stretch(request.mode))
 
 
-def band_pixels(images: Images, scene: Scene, band: Band) -> np.ndarray:
+def band_pixels(store: Store, scene: Scene, band: Band) -> np.ndarray:
     """Return the pixels of a frame on the grid of a picture, averaged over its blocks; NaN where there are none."""
     if _on_grid(band, scene.reference):
-        _fetch_whole(images, band, scene.region, scene.binning)
-        return read_region(images, band.image, Plane.IMAGE, scene.region, scene.binning)
-    return _regridded(images, scene, band)
+        _fetch_whole(store, band, scene.region, scene.binning)
+        return read_section(store, band.frame, Plane.IMAGE, scene.region, scene.binning)
+    return _regridded(store, scene, band)
 
 
-def _regridded(images: Images, scene: Scene, band: Band) -> np.ndarray:
+def _regridded(store: Store, scene: Scene, band: Band) -> np.ndarray:
     """Return a frame on the grid; where the picture is smaller, of the frame made smaller by as much."""
     grid = scene.grid
     out = np.full((grid.ny, grid.nx), np.nan, np.float32)
@@ -244,8 +245,8 @@ def _regridded(images: Images, scene: Scene, band: Band) -> np.ndarray:
     part = _part(band, grid, factor)
     if part is None:
         return out
-    _fetch_whole(images, band, part, factor)
-    image = read_region(images, band.image, Plane.IMAGE, part, factor)
+    _fetch_whole(store, band, part, factor)
+    image = read_section(store, band.frame, Plane.IMAGE, part, factor)
     ny, nx = image.shape
     source: Any = PictureGrid(band.wcs, part.x0, part.y0, factor, nx, ny)
     target: Any = grid
@@ -256,7 +257,7 @@ def _regridded(images: Images, scene: Scene, band: Band) -> np.ndarray:
     return out
 
 
-def _part(band: Band, grid: PictureGrid, factor: int) -> Region | None:
+def _part(band: Band, grid: PictureGrid, factor: int) -> Section | None:
     """Return the part of a frame that a picture shows, with a margin, in whole blocks; None if it shows nothing."""
     along = np.linspace(-0.5, 0.5, 33)
     x, y = (v.ravel() for v in np.meshgrid((along + 0.5) * grid.nx - 0.5, (along + 0.5) * grid.ny - 0.5))
@@ -265,16 +266,16 @@ def _part(band: Band, grid: PictureGrid, factor: int) -> Region | None:
     if not seen.any():
         return None
     edges = []
-    for values, length in ((x[seen], band.image.nx), (y[seen], band.image.ny)):
+    for values, length in ((x[seen], band.frame.nx), (y[seen], band.frame.ny)):
         low = max(0, int(values.min()) - MARGIN * factor) // factor * factor
         edges += [low, min(length, int(values.max()) + 2 + MARGIN * factor)]
-    region = Region(*edges)
-    return region if region.width > 0 and region.height > 0 else None
+    x0, x1, y0, y1 = edges
+    return Section(x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None
 
 
-def _fetch_whole(images: Images, band: Band, region: Region, binning: int) -> None:
+def _fetch_whole(store: Store, band: Band, region: Section, binning: int) -> None:
     """Keep the whole file of a frame if most of it is looked at: every further picture then needs no data server."""
-    image = band.image
+    image = band.frame
     part = region.within(image.nx, image.ny)
-    if part is not None and binning == 1 and part.width * part.height * 2 > image.nx * image.ny:
-        images.store.retrieve(image.filename, image.content if len(image.content) == 64 else None)
+    if part is not None and binning == 1 and part.size * 2 > image.nx * image.ny:
+        store.retrieve(image.filename, image.content if len(image.content) == 64 else None)

@@ -18,8 +18,8 @@ from awe.model.observation import GridTarget
 from awe.model.persistent import Persistent
 from awe.model.photometric import PhotometricParameters
 from awe.model.science import ReducedFrame
-from awe.services.images import Images, StoredImage
-from awe.services.stored_frames import StoredFrame, solutions, stored_frames
+from awe.services.images import Images
+from awe.services.stored_frames import StoredFrame, solutions
 
 WAVELENGTHS = "uUBgVrRiIzyYJHK"
 """Bands from short to long wavelengths."""
@@ -30,7 +30,6 @@ _LONGEST_NAME = 200
 class Band:
     """One frame of a colour picture, with its place on the sky and its zeropoint."""
 
-    image: StoredImage
     frame: StoredFrame
     wcs: Wcs
     zeropoint: float | None
@@ -52,14 +51,13 @@ def parse_ids(text: str) -> tuple[int, int, int]:
 
 def bands_of(session: Session, images: Images, object_ids: Sequence[int]) -> tuple[Band, Band, Band]:
     """Return the frames of a red, green and blue band; the same frame may stand for several."""
-    found = {number: images.find(session, number) for number in object_ids}
-    frames = stored_frames(session, object_ids)
+    frames = {number: images.frame(session, number) for number in object_ids}
     placed = solutions(session, frames.values())
     for number in object_ids:
         if number not in placed:
             raise BadRequest(f"{frames[number].label} has no place on the sky, so it can't be brought onto a grid")
     zeropoints = _zeropoints(session, set(object_ids))
-    red, green, blue = (Band(found[n], frames[n], placed[n].wcs, zeropoints.get(n)) for n in object_ids)
+    red, green, blue = (Band(frames[n], placed[n].wcs, zeropoints.get(n)) for n in object_ids)
     return red, green, blue
 
 

@@ -64,7 +64,7 @@ def skies_of(store: Store, bands: Iterable[Band]) -> list[Sky]:
 
 
 def _sky_of(store: Store, band: Band) -> Sky:
-    frame = band.image
+    frame = band.frame
     key = (store.address, frame.content, frame.hdu)
     with _lock:
         known = _skies.get(key)
@@ -81,7 +81,7 @@ def _sky_of(store: Store, band: Band) -> Sky:
 
 def _looked_at(store: Store, band: Band, strips: int) -> np.ndarray:
     """Return the pixels of some strips of rows; without what the edges of coadds are filled with: NaN, or exactly 0."""
-    frame = band.image
+    frame = band.frame
     rows = max(1, min(frame.ny // strips, STRIP_PIXELS * STRIPS // strips // frame.nx))
     starts = sorted({(frame.ny - rows) * i // (strips - 1) for i in range(strips)})
     read = [store.section(frame.filename, frame.hdu, 0, frame.nx, y, y + rows).ravel() for y in starts]

@@ -1,9 +1,11 @@
 """Where the pixels of frames lie, in files and on the sky, for many frames at once."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from enum import StrEnum
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
@@ -26,9 +28,17 @@ GRIDDED = (Coadd, RegriddedFrame)
 """Classes whose own coordinate system is the right one; that of frames of a chip is what the telescope said."""
 
 
+class Plane(StrEnum):
+    """Which image of a file is shown."""
+
+    IMAGE = "image"
+    WEIGHT = "weight"
+    FLAGS = "flags"
+
+
 @dataclass(frozen=True)
 class StoredFrame:
-    """A frame as far as cutouts of it need it."""
+    """A frame as far as its pixels are concerned: where they lie in a file, and on the sky."""
 
     object_id: int
     class_name: str
@@ -39,11 +49,25 @@ class StoredFrame:
     nx: int
     """Size of the image; 0 if only the file tells it."""
     ny: int
-    words: str
     date_obs: datetime
-    filter: str
-    unit: str
-    cards: Mapping[str, Any] | None
+    object: str = ""
+    filter: str = ""
+    chip: str = ""
+    unit: str = ""
+    cards: Mapping[str, Any] | None = None
+    """Its own coordinate system, as the header has it."""
+    solved: Wcs | None = None
+    """A better one."""
+
+    @cached_property
+    def wcs(self) -> Wcs | None:
+        """The best coordinate system that is known; None if no coordinates can be used."""
+        return self.solved or _wcs(self.cards)
+
+    @property
+    def words(self) -> str:
+        """What tells it from its like: target, filter, chip."""
+        return " ".join(word for word in (self.object, self.filter, self.chip) if word)
 
     @property
     def label(self) -> str:
@@ -54,6 +78,35 @@ class StoredFrame:
     def stem(self) -> str:
         """Name of the file without its suffix."""
         return self.filename.removesuffix(".fz").removesuffix(".gz").removesuffix(".fits")
+
+    def hdu_of(self, plane: Plane) -> int | str:
+        """Return the HDU of a plane."""
+        return self.hdu if plane is Plane.IMAGE else plane.value.upper()
+
+    def unit_of(self, plane: Plane) -> str:
+        """Return the unit of the pixels of a plane: weights are inverse variances."""
+        if plane is Plane.WEIGHT:
+            return f"{self.unit}**-2" if self.unit else ""
+        return "" if self.is_map(plane) else self.unit
+
+    def is_map(self, plane: Plane) -> bool:
+        """Tell whether the pixels of a plane are bits that say what is wrong with them."""
+        return plane is Plane.FLAGS or (plane is Plane.IMAGE and self.class_name.endswith("Map"))
+
+    @property
+    def is_gridded(self) -> bool:
+        """Tell whether its place on the sky is its own and never changes."""
+        return issubclass(persistent_class(self.class_name), GRIDDED)
+
+    @property
+    def extent(self) -> str:
+        """Size, and place on the sky, in words."""
+        size = f"the image of {self.label} has {self.nx} x {self.ny} pixels (x, y)"
+        if self.wcs is None:
+            return size
+        ra, dec = self.wcs.centre(self.nx, self.ny)
+        reach = math.hypot(self.nx, self.ny) / 2 * self.wcs.scale
+        return f"{size}, its centre is at {ra:.5f} {dec:+.5f} deg and its corners within {reach:.0f} arcsec"
 
 
 @dataclass(frozen=True)
@@ -78,6 +131,14 @@ def frames_where(session: Session, condition: ColumnElement[bool]) -> dict[int, 
     """Return the frames that have a file, may be seen, and fulfil a condition."""
     rows = session.execute(visible(session, _columns().where(condition)))
     return {row.object_id: _frame(row) for row in rows}
+
+
+def current_file(session: Session, object_id: int) -> str | None:
+    """Return the name of the file of a frame that is there and may be seen; None if not, or if it has no file."""
+    frame, persistent = Frame.__table__, Persistent.__table__
+    query = select(frame.c.filename).join_from(frame, persistent, persistent.c.object_id == frame.c.object_id)
+    found: str | None = session.scalar(visible(session, query.where(persistent.c.object_id == object_id)))
+    return found
 
 
 def stored_frame(session: Session, object_id: int) -> StoredFrame:
@@ -108,8 +169,8 @@ def solutions(session: Session, frames: Iterable[StoredFrame]) -> dict[int, Solu
             found[number] = Solution(
                 wcs.shifted(*corners.get(number, (0, 0))), f"AstrometricParameters {number_of_solution}"
             )
-        elif (own := _wcs(frame.cards)) is not None:
-            found[number] = Solution(own, "its header")
+        elif frame.wcs is not None:
+            found[number] = Solution(frame.wcs, "its header")
     return found
 
 
@@ -119,11 +180,6 @@ def solution(session: Session, frame: StoredFrame) -> Solution:
     if found is None:
         raise BadRequest(f"{frame.label} has no place on the sky: ask for a position in pixels, x and y")
     return found
-
-
-def solution_of(session: Session, object_id: int) -> Solution | None:
-    """Return the coordinate system of a frame by its number; None if it has no place on the sky."""
-    return solutions(session, stored_frames(session, [object_id]).values()).get(object_id)
 
 
 @lru_cache
@@ -142,11 +198,9 @@ def _columns() -> Select[Any]:
 
 
 def _frame(row: Any) -> StoredFrame:
-    words = " ".join(w for w in (row.object, row.filter, row.chip) if w)
-    place = (row.filename, row.sha256 or row.filename, row.hdu, row.naxis1 or 0, row.naxis2 or 0)
-    return StoredFrame(
-        row.object_id, row.class_name, *place, words, row.date_obs, row.filter or "", row.bunit, row.wcs or None
-    )
+    place = (row.filename, row.sha256 or row.filename, row.hdu, row.naxis1 or 0, row.naxis2 or 0, row.date_obs)
+    words = (row.object or "", row.filter or "", row.chip or "", row.bunit or "")
+    return StoredFrame(row.object_id, row.class_name, *place, *words, row.wcs or None)
 
 
 def _reduced(session: Session, frames: Iterable[StoredFrame]) -> tuple[dict[int, int], dict[int, tuple[float, float]]]:

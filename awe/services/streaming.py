@@ -11,6 +11,7 @@ from awe.errors import Busy
 from awe.services.export import MEDIA_TYPES, exported
 from awe.services.export_csv import csv_parts
 from awe.services.export_fits import fits_parts
+from awe.services.export_html import html_parts
 from awe.services.export_json import json_parts
 from awe.services.export_votable import votable_parts
 from awe.services.sessions import reading_session, session
@@ -20,7 +21,7 @@ from awe.services.table_view import page_json
 MOST = 4
 """Files that are sent at a time; pages are answered by the other threads."""
 _PAGED = ("size", "after", "before")
-_WRITERS = {"csv": csv_parts, "vot": votable_parts, "fits": fits_parts}
+_WRITERS = {"html": html_parts, "csv": csv_parts, "vot": votable_parts, "fits": fits_parts}
 _free = BoundedSemaphore(MOST)
 
 
@@ -34,7 +35,7 @@ def as_file(wanted: TableRequest, form: str, description: str) -> Response:
         response.call_on_close(parts.close)
     response.vary.add("Accept")
     response.headers["Cache-Control"] = "no-cache"
-    if form != "json":
+    if form not in ("json", "html"):
         response.headers["Content-Disposition"] = f'attachment; filename="{wanted.cls.__name__}.{form}"'
     return response
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from awe.kernels.cutout import Axes, Box, axes_at, cut, north_up, reach, window
+from awe.kernels.cutout import Axes, axes_at, cut, north_up, reach, window
 from awe.kernels.flags import PixelFlag
+from awe.kernels.sections import Section
 from awe.kernels.wcs import tan, tangent_wcs
 
 NUMBERED = np.add.outer(1000.0 * np.arange(50), np.arange(60)).astype(np.float32)
@@ -23,7 +24,7 @@ def test_a_position_lies_within_half_a_pixel_of_the_middle_of_its_window(x: floa
 
 
 def test_a_cutout_has_the_pixels_of_its_box_and_nan_beyond_the_edge() -> None:
-    found = cut(NUMBERED[10:40, 5:55], (5, 10), Box(50, 63, 35, 45))
+    found = cut(NUMBERED[10:40, 5:55], (5, 10), Section(50, 63, 35, 45))
 
     np.testing.assert_array_equal(found[:5, :5], NUMBERED[35:40, 50:55])
     assert np.isnan(found[5:]).all()
@@ -31,15 +32,15 @@ def test_a_cutout_has_the_pixels_of_its_box_and_nan_beyond_the_edge() -> None:
 
 
 def test_beyond_the_edge_of_a_flag_map_there_is_no_data() -> None:
-    found = cut(np.ones((4, 4), np.uint8), (0, 0), Box(2, 6, 0, 4))
+    found = cut(np.ones((4, 4), np.uint8), (0, 0), Section(2, 6, 0, 4))
 
     np.testing.assert_array_equal(found, [[1, 1, PixelFlag.NO_DATA, PixelFlag.NO_DATA]] * 4)
 
 
 def test_a_box_that_touches_no_pixel_is_outside() -> None:
-    assert Box(-5, 0, 0, 5).within(60, 50) is None
-    assert Box(60, 65, 0, 5).within(60, 50) is None
-    assert Box(-5, 1, 49, 90).within(60, 50) == Box(0, 1, 49, 50)
+    assert Section(-5, 0, 0, 5).within(60, 50) is None
+    assert Section(60, 65, 0, 5).within(60, 50) is None
+    assert Section(-5, 1, 49, 90).within(60, 50) == Section(0, 1, 49, 50)
 
 
 @pytest.mark.parametrize(("rotation", "mirrored"), [(0.0, False), (33.0, False), (180.0, True), (250.0, True)])

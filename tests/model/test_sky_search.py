@@ -5,14 +5,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import create_engine, insert, select
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from awe import model
 from awe.kernels.wcs import tan
+from awe.model.catalogue import SOURCES
 from awe.model.filters import filter_condition, parse_filter
 from awe.model.frame import SkyCell
-from awe.model.sky import cells_of
+from awe.model.rows import Source
+from awe.model.sky import SOURCE_DEPTH, cells_at, cells_of
 from awe.model.sky_search import Box, Cone, cell_ranges
 
 RNG = np.random.default_rng(4)
@@ -154,3 +157,59 @@ def test_the_cells_of_a_cone_are_few_and_leave_nothing_out(place: tuple[float, f
 
     assert len(ranges) < 100
     assert all(any(first <= cell <= last for first, last in ranges) for cell in cells)
+
+
+SIZES = (0.003, 0.05, 0.14, 0.16, 0.6)
+"""Radii of cones (deg), on both sides of where sources are no longer looked up by their cells."""
+
+
+@pytest.fixture
+def many_sources(archive: Any, session: Session) -> tuple[int, np.ndarray, np.ndarray]:
+    """The number of a list, and the positions of its sources around all centres; another list has the same."""
+    lists = [archive.product(model.SourceList, frame=archive.science(), name="many") for _ in range(2)]
+    session.flush()
+    around = [
+        (ra + RNG.uniform(-1, 1, 400) / np.cos(np.radians(dec)), dec + RNG.uniform(-1, 1, 400)) for ra, dec in CENTRES
+    ]
+    ra, dec = (np.concatenate(part) for part in zip(*around, strict=True))
+    ra, dec = ra % 360, np.clip(dec, -90, 90)
+    cells = cells_at(ra, dec, SOURCE_DEPTH)
+    others = {c.name: 0 for c in SOURCES.columns if not c.nullable}
+    session.execute(
+        insert(SOURCES),
+        [
+            others | {"SLID": slid, "SID": i, "RA": float(ra[i]), "DEC": float(dec[i]), "CELL": int(cells[i])}
+            for slid in (listed.object_id for listed in lists)
+            for i in range(len(ra))
+        ],
+    )
+    return lists[0].object_id, ra, dec
+
+
+@pytest.mark.parametrize("radius", SIZES)
+def test_a_cone_finds_the_sources_of_a_list_that_lie_in_it(
+    session: Session, many_sources: tuple[int, np.ndarray, np.ndarray], radius: float
+) -> None:
+    slid, *positions = many_sources
+    places = direction(*positions)
+    for ra, dec in CENTRES:
+        away = np.degrees(2 * np.arcsin(np.linalg.norm(places - direction(ra, dec), axis=-1) / 2))
+        condition = filter_condition(Source, f"SLID = {slid} and cone({ra}, {dec}, {radius})")
+        found = set(session.scalars(select(SOURCES.c.SID).where(condition)))
+
+        assert found == set(np.flatnonzero(away <= radius).tolist())
+
+
+def test_sources_in_a_small_region_are_looked_up_by_list_and_cell() -> None:
+    """Else each of a million rows of a list would be read: SQLite holds `SLID = 7` to be nearly unique."""
+    engine = create_engine("sqlite://")
+    model.Base.metadata.create_all(engine)
+    with engine.connect() as connection:
+        for region in ("cone(152.6, -1, 0.01)", "box(152.6, -1, 0.1, 0.1)"):
+            condition = filter_condition(Source, f"SLID = 7 and {region}")
+            asked = select(SOURCES.c.SID).where(condition).order_by(SOURCES.c.SID).limit(51)
+            text = str(asked.compile(engine, compile_kwargs={"literal_binds": True}))
+            plan = [row[3] for row in connection.execute(sql(f"EXPLAIN QUERY PLAN {text}".replace(":", r"\:")))]
+
+            assert plan[0] == "SEARCH source USING INDEX ix_source_SLID_CELL (SLID=? AND CELL>? AND CELL<?)"
+    engine.dispose()

@@ -416,6 +416,25 @@ def test_who_signed_in_sees_what_is_theirs(closed: FlaskClient, engine: Engine, 
     assert closed.post(f"/object/{coadd}/judge", json={"text": "x"}, headers=member).status_code == 404
 
 
+def test_what_one_visitor_saw_is_shown_to_no_other(closed: FlaskClient, engine: Engine, world: Any) -> None:
+    coadd, member = world.ids["Coadd"], bearer(token(engine))
+
+    def seen(header: dict[str, str]) -> set[int]:
+        ways = (
+            f"cutouts/frame/{coadd}.png?x=5&y=5&size=4",
+            f"imageview/{coadd}.png?x=5&y=5&width=4",
+            f"imageview/{coadd}.json",
+        )
+        return {closed.get(f"/{way}", headers=header).status_code for way in ways}
+
+    hide(engine, of={coadd: 2})
+    assert (seen(member), seen({})) == ({200}, {404})
+    hide(engine, of={coadd: 4})
+    assert (seen(member), seen({})) == ({200}, {200})
+    hide(engine, of={coadd: 1})
+    assert (seen(member), seen({})) == ({404}, {404})
+
+
 def test_a_restricted_session_can_not_be_asked_around(engine: Engine, world: Any) -> None:
     """Not by attributes of what is hidden, and not by counting."""
     hide(engine, of={world.ids["Coadd"]: 4})

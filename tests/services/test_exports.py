@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,21 @@ def test_fits_reads_back_with_units_and_nulls(client: FlaskClient) -> None:
         assert [int(v) for v in rows["object_id"]] == [r["object_id"] for r in expected(client)]
         assert np.isnan(rows["airmass"]).tolist() == [r["airmass"] is None for r in expected(client)]
         assert list(rows["object"]) == [r["object"] for r in expected(client)]
+
+
+def test_html_is_one_page_with_all_rows(client: FlaskClient, world: Any) -> None:
+    page = whole(client, "html").decode()
+    rows = re.findall(r'<tr><td class="number"><a href="/object/(\d+)">', page)
+    address = f"/object/{world.ids['SourceList']}/sources.html"
+    sources = client.get(address)
+
+    assert [int(number) for number in rows] == [r["object_id"] for r in expected(client)]
+    assert page.count("</html>") == 1
+    assert "Total number of rows selected: <b>9</b>" in page
+    assert (sources.is_streamed, sources.mimetype) == (True, "text/html")
+    assert "Content-Disposition" not in sources.headers
+    assert sources.text.count("<tr>") == 251
+    assert f'href="{address.removesuffix(".html")}"' in sources.text
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "vot", "fits"])

@@ -25,6 +25,7 @@ from awe.config import Settings
 from awe.fits import write_image
 from awe.kernels.colour_maps import ColourMap, colour_table
 from awe.kernels.flag_picture import colour_flags
+from awe.kernels.sections import Section
 from awe.kernels.stretch import Cuts, Stretch, apply_stretch, cuts
 from awe.kernels.wcs import Wcs, tan
 from awe.local import start_data_server
@@ -32,10 +33,9 @@ from awe.model.catalogue import SOURCES
 from awe.services import pyramids
 from awe.services.app import create_app
 from awe.services.image_overlays import MOST_SOURCES, _outline
-from awe.services.image_request import Region
 from awe.services.image_still import HEIGHT, WIDTH, Still
-from awe.services.images import StoredImage
 from awe.services.pyramids import last_level, level_shape
+from awe.services.stored_frames import StoredFrame
 from awe.store import Store
 
 SHAPE = NY, NX = 1021, 1303
@@ -470,7 +470,7 @@ def test_of_too_many_sources_the_brightest_are_sent_with_the_number_of_all(site:
 
 
 def test_footprints_are_drawn_where_the_frames_lie() -> None:
-    image = StoredImage(1, "Coadd", "", "a", "b", 0, NX, NY, "adu", SKY)
+    image = StoredFrame(1, "Coadd", "a", "b", 0, NX, NY, datetime(2026, 1, 1), solved=SKY)
     part = SKY.shifted(-100, -50).footprint(200, 300).tolist()
     found = _outline(image, {"object_id": 2, "class_name": "RegriddedFrame", "date_obs": None, "footprint": part})
 
@@ -510,7 +510,7 @@ def test_a_click_on_the_picture_makes_that_pixel_the_middle_and_reads_it(site: S
 
 
 def test_the_moves_of_the_picture_lead_to_where_they_say(site: Site) -> None:
-    image = StoredImage(1, "Coadd", "", "a.fits", "", 0, 16000, 16000, "adu", None)
+    image = StoredFrame(1, "Coadd", "a.fits", "", 0, 16000, 16000, datetime(2026, 1, 1))
     whole = Still.of(image, None, None, None)
     near = Still.of(image, 8000, 9000, 2)
 
@@ -556,8 +556,8 @@ def test_what_the_viewer_can_not_show_is_told(site: Site, query: str, reason: st
     assert "<script>" not in answer.text
 
 
-def site_image(site: Site) -> StoredImage:
-    return StoredImage(site.frame, "Coadd", "M1", site.filename, "", 0, NX, NY, "adu", SKY)
+def site_image(site: Site) -> StoredFrame:
+    return StoredFrame(site.frame, "Coadd", site.filename, "", 0, NX, NY, datetime(2026, 1, 1), "M1", solved=SKY)
 
 
 def test_the_viewer_takes_a_position_of_the_sky(site: Site) -> None:
@@ -608,4 +608,4 @@ def test_what_is_no_frame_is_not_found(site: Site, which: str, rest: str) -> Non
 
 
 def test_regions_are_told_as_fits_tells_them() -> None:
-    assert str(Region(0, 10, -2, 3)) == "[1:10,-1:3]"
+    assert str(Section(0, 10, -2, 3)) == "[1:10,-1:3]"

@@ -16,9 +16,10 @@ from awe.config import Settings
 from awe.errors import BadRequest, Busy
 from awe.kernels.flag_picture import COLOURS, GROUND
 from awe.kernels.flags import PixelFlag
+from awe.kernels.sections import Section
 from awe.kernels.stretch import apply_stretch, minmax_cuts
 from awe.services.app import create_app
-from awe.services.image_request import PICTURE_PARAMETERS, Region, Wanted
+from awe.services.image_request import PICTURE_PARAMETERS, Wanted
 from awe.services.operations import Operation
 from awe.services.workshop import Workshop
 
@@ -199,7 +200,7 @@ def wanted(**given: str) -> Wanted:
 
 
 def test_too_large_a_picture_is_refused_with_the_binning_that_would_do() -> None:
-    whole = Region(0, 27000, 0, 12000)
+    whole = Section(0, 27000, 0, 12000)
     with pytest.raises(BadRequest, match=r"324,000,000 pixels, the limit is 40,000,000: ask for bin=3"):
         wanted().binning(whole)
     assert wanted(bin="3").binning(whole) == 3

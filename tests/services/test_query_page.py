@@ -139,6 +139,8 @@ QUERIES = [
     "Coadd?columns=seeing,object_id,date_obs,filter,regridded_frames,grid_target.name,regridded_frames.reduced.exptime",
     "RawFrame?columns=object,exptime,object_id&sort=-exptime&q.exptime=>1",
     "SourceList?columns=object_id,frame,frame.filter.name,n_sources",
+    "SourceList?columns=object_id,frame.Coadd.total_exptime,frame.Coadd.regridded_frames.seeing&sort=frame.Coadd.n_frames",
+    "SourceList?where=frame.Coadd.grid_target.name is not null&sort=-frame.Coadd.n_frames",
 ]
 LISTS = [
     ("SourceList", ""),
@@ -148,6 +150,12 @@ LISTS = [
     ("SourceList", "columns=SID,source_list.job.state&q.SID=0"),
     ("AssociateList", "columns=AID,SID,source.MAG_AUTO,source.source_list.frame.object,associate_list.source_lists"),
     ("AssociateList", "q.source.MAG_AUTO=>18.01"),
+    (
+        "SourceList",
+        "columns=SID,source_list.frame.Coadd.n_frames,source_list.frame.Coadd.regridded_frames.reduced.raw.object&q.SID=0:2",
+    ),
+    ("SourceList", "where=source_list.frame.Coadd.regridded_frames.reduced.raw.exptime > 1 and SID < 3&columns=SID"),
+    ("SourceList", "where=source_list.frame.RegriddedFrame.object_id > 0&columns=SID"),
 ]
 
 
@@ -206,7 +214,7 @@ def test_the_three_lines_of_a_query_give_the_same_table(
         else:
             assert [thing.object_id for thing in found] == [row[columns.index("object_id")] for row in rows], page
     prompt.context.session.close()
-    assert tables == len(LISTS) + 4
+    assert tables == len(LISTS) + 5
 
 
 def as_json(value: Any) -> Any:
@@ -239,6 +247,24 @@ def test_sources_unfold_into_their_list_and_all_that_it_depends_on(client: Flask
     assert [row[0] for row in rows] == list(range(len(rows)))
     assert {row[2] for row in rows} == {"g#782"}
     assert len(rows) == 5  # magnitudes grow by 0.02 from 18 on
+
+
+def test_what_only_some_of_the_linked_objects_are_unfolds_too(client: FlaskClient, world: Any) -> None:
+    """The frame of a list is a Coadd, or a reduced frame, and each was made from other things."""
+    deep = "source_list.frame.Coadd.regridded_frames.reduced"
+    page = client.get(f"/object/{world.ids['SourceList']}/query", query_string={"unfold": deep}).text
+    assert f'name="q.{deep}.background"' in page
+    assert 'name="q.source_list.frame.Coadd.n_frames"' in page
+    assert 'name="open" value="source_list.frame.RegriddedFrame"' in page
+
+    for wrong in ("frame.Coadd.n_frames", "frame.Chip", "Coadd", "frame.coadd"):
+        assert client.get("/query/SourceList", query_string={"unfold": wrong}).status_code == 400, wrong
+    kind = client.get("/table/SourceList.json", query_string={"where": "frame.Coadd is not null"})
+    assert "Coadd is a kind: compare an attribute, such as .object_id" in kind.get_json()["error"]
+    assert client.get("/table/SourceList", query_string={"columns": "frame.Coadd"}).status_code == 400
+    made = client.get("/table/SourceList.json", query_string={"where": "frame.Coadd.n_frames > 0"}).get_json()
+    none = client.get("/table/SourceList.json", query_string={"where": "frame.ReducedFrame.object_id > 0"}).get_json()
+    assert (len(made["rows"]), len(none["rows"])) == (1, 0)
 
 
 def test_only_lists_have_rows_to_query(client: FlaskClient, world: Any) -> None:

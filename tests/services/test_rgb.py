@@ -22,13 +22,14 @@ from awe.config import Settings
 from awe.database import open_engine
 from awe.errors import BadRequest
 from awe.instruments import load_definitions
+from awe.kernels.sections import Section
 from awe.kernels.wcs import Wcs, tan
 from awe.local import start_data_server
 from awe.model import Base, Coadd, Rendering
 from awe.processing.external import ExternalIngester
 from awe.processing.external_facts import Stated
 from awe.services.app import create_app
-from awe.services.image_request import LARGEST_PICTURE, Region
+from awe.services.image_request import LARGEST_PICTURE, least_bin
 from awe.services.links import rgb as rgb_link
 from awe.services.rgb_frames import parse_ids
 from awe.services.rgb_request import PARAMETERS, RgbRequest
@@ -427,9 +428,9 @@ def test_published_coadds_give_colour_pictures_with_their_place(
 
 @pytest.mark.parametrize(("nx", "ny", "factor"), [(6000, 6000, 1), (6400, 6400, 2), (27_000, 12_000, 3), (1, 50, 1)])
 def test_what_is_too_large_is_binned_by_as_little_as_possible(nx: int, ny: int, factor: int) -> None:
-    region = Region(0, nx, 0, ny)
+    region = Section(0, nx, 0, ny)
 
-    assert region.least_bin == factor
+    assert least_bin(region) == factor
     assert -(-nx // factor) * -(-ny // factor) <= LARGEST_PICTURE
 
 

@@ -82,7 +82,7 @@ def page(object_id: int) -> Response:
     read = PAGE.read(request.args)
     wanted, own, journal = CutoutRequest.of(read), parts(current_app), Journal()
     with journal.step("database", "the frame, its file and its place on the sky"):
-        spot = find_spot(session(), own.store, object_id, read, wanted, with_sky=True)
+        spot = find_spot(session(), own.images, object_id, read, wanted, with_sky=True)
         session().rollback()  # hold no transaction while pixels are computed
     with own.workshop.bench():
         made = make_cutout(own.store, spot, wanted, "png", journal)
@@ -120,7 +120,7 @@ def frame(object_id: int, form: str) -> Response:
     if form not in FORM.choices:
         raise BadRequest(f"no cutouts of kind {form[:20]!r}; there are {', '.join(FORM.choices)}")
     wanted = CutoutRequest.of(read)
-    spot = find_spot(session(), parts(current_app).store, object_id, read, wanted, with_sky=form in ("fits", "json"))
+    spot = find_spot(session(), parts(current_app).images, object_id, read, wanted, with_sky=form in ("fits", "json"))
     session().rollback()  # hold no transaction while pixels are computed
     return _steps(spot, wanted) if form == "json" else send_cutout(spot, wanted, form)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, request
 
 from awe.errors import AweError, BadRequest
 from awe.kernels.colour_maps import ColourMap
@@ -16,14 +16,15 @@ from awe.services.image_overlays import recent_images, source_lists
 from awe.services.image_request import PLANE, SECTION_PARAMETERS
 from awe.services.image_sky import block_around, flag_word, point_of
 from awe.services.image_still import Still
-from awe.services.images import Plane, StoredImage
 from awe.services.links import at, cutout_page, depcuts_at, viewer
 from awe.services.operations import Operation, Parameter, describe
-from awe.services.pages.imageview_pixels import find_image, images
+from awe.services.pages.imageview_pixels import find_image
 from awe.services.pages.imageview_tiles import WHICH, ancestry_of, facts_of, places_of, request_of
+from awe.services.parts import parts
 from awe.services.rgb_frames import parse_ids
 from awe.services.rgb_request import COLOURS, LOOKS, RgbRequest
 from awe.services.sessions import session
+from awe.services.stored_frames import Plane, StoredFrame
 
 imageview = Blueprint("imageview", __name__)
 
@@ -61,11 +62,11 @@ def entry() -> Response:
     return Response(page, headers={"Cache-Control": "no-cache"})
 
 
-def _exactly(words: str) -> StoredImage | None:
+def _exactly(words: str) -> StoredFrame | None:
     if not words:
         return None
     try:
-        return images().find(session(), words)
+        return parts(current_app).images.find(session(), words)
     except AweError:  # no name of a frame: words to look for
         return None
 
@@ -101,7 +102,7 @@ def _exactly(words: str) -> StoredImage | None:
 def show(which: str) -> Response:
     """Show an image in the viewer."""
     given = dict(request_of(show))
-    image = images().find(session(), which)
+    image = parts(current_app).images.find(session(), which)
     point = point_of(image, given)
     if given["ra"] is not None and point is not None:
         given["x"], given["y"] = round(point.x + 1, 2), round(point.y + 1, 2)
@@ -112,7 +113,7 @@ def show(which: str) -> Response:
     colours = _colours(image, given)
     facts = facts_of(image) | {"source_lists": source_lists(session(), image)} | colours
     facts["planes"] = [*facts["planes"], *(["rgb"] if colours else [])]
-    pair = facts_of(images().find(session(), given["with"])) if given["with"] else None
+    pair = facts_of(parts(current_app).images.find(session(), given["with"])) if given["with"] else None
     session().rollback()
     look = _look(given)
     place = {"x": round(still.x, 2), "y": round(still.y, 2)}
@@ -145,7 +146,7 @@ def _look(given: dict[str, Any]) -> dict[str, Any]:
     return simple | {"cuts": cuts_text(given["cuts"]), "invert": int(given["invert"]), "plane": plane}
 
 
-def _colours(image: StoredImage, given: dict[str, Any]) -> dict[str, str]:
+def _colours(image: StoredFrame, given: dict[str, Any]) -> dict[str, str]:
     """Return the addresses of the layer in colour; none if there is none."""
     if not given["rgb"]:
         if given["plane"] == "rgb" or given["rgb_look"]:
@@ -164,12 +165,12 @@ def _colours(image: StoredImage, given: dict[str, Any]) -> dict[str, str]:
     return {"rgb_tiles": f"{of_rgb}/tiles", "rgb_query": query, "rgb_picture": of_rgb}
 
 
-def _still(image: StoredImage, given: dict[str, Any]) -> Still:
+def _still(image: StoredFrame, given: dict[str, Any]) -> Still:
     return Still.of(image, given["x"], given["y"], given["zoom"])
 
 
 def _still_picture(
-    image: StoredImage, still: Still, given: dict[str, Any], look: dict[str, Any], colours: dict[str, str]
+    image: StoredFrame, still: Still, given: dict[str, Any], look: dict[str, Any], colours: dict[str, str]
 ) -> str:
     """Return the address of the picture that stands for the viewer where scripts do not run."""
     if look["plane"] == "rgb":
@@ -179,10 +180,10 @@ def _still_picture(
     )
 
 
-def _under(image: StoredImage, given: dict[str, Any]) -> dict[str, Any]:
+def _under(image: StoredFrame, given: dict[str, Any]) -> dict[str, Any]:
     """Return what the pixel says that was clicked."""
     plane = Plane.IMAGE if given["plane"] == "rgb" else Plane(given["plane"])
-    found = block_around(images(), image, plane, given["x"] - 1, given["y"] - 1, 0)
+    found = block_around(parts(current_app).store, image, plane, given["x"] - 1, given["y"] - 1, 0)
     bits = found.get("flags", [[0]])[0][0]
     return {
         "value": found["values"][0][0] if "values" in found else None,
@@ -192,7 +193,7 @@ def _under(image: StoredImage, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _position_links(image: StoredImage, place: dict[str, float]) -> list[dict[str, str]]:
+def _position_links(image: StoredFrame, place: dict[str, float]) -> list[dict[str, str]]:
     """Return what other services do at a position: name and address, and whether it goes by pixels or by the sky."""
     point = point_of(image, place | {"ra": None, "dec": None})
     found = [{"name": "Cut-out", "address": cutout_page(image.object_id, x=place["x"], y=place["y"]), "by": "pixel"}]
@@ -237,7 +238,7 @@ def ancestors_json(which: str) -> Response:
     return jsonify(object_id=image.object_id, x=x, y=y, total=len(places), places=places)
 
 
-def _ancestors(which: str, view: Any) -> tuple[StoredImage, float, float, list[dict[str, Any]]]:
+def _ancestors(which: str, view: Any) -> tuple[StoredFrame, float, float, list[dict[str, Any]]]:
     given = request_of(view)
     image = find_image(which)
     x = given["x"] if given["x"] is not None else (image.nx + 1) / 2

@@ -6,16 +6,18 @@ from hashlib import sha256
 from flask import Blueprint, Response, current_app, redirect, request
 from werkzeug.datastructures import MultiDict
 
+from awe.kernels.sections import Section
 from awe.services.addresses import changed
 from awe.services.image_fits import fits_section
 from awe.services.image_look import MEDIA_TYPES, draw
-from awe.services.image_pixels import read_region
-from awe.services.image_request import PICTURE_PARAMETERS, Region, Wanted
-from awe.services.images import Images, StoredImage
+from awe.services.image_pixels import read_section
+from awe.services.image_request import PICTURE_PARAMETERS, Wanted
+from awe.services.images import header_of
 from awe.services.journal import Journal
 from awe.services.operations import Operation, Parameter, describe
 from awe.services.parts import parts
 from awe.services.sessions import session
+from awe.services.stored_frames import StoredFrame
 from awe.services.workshop import QUICK
 
 image_pixels = Blueprint("image_pixels", __name__)
@@ -27,16 +29,9 @@ SHORTLY = "private, max-age=60"
 """For what lies around a position of the sky on an exposure, whose astrometry may be solved again."""
 
 
-def images() -> Images:
-    """Return the images of this application."""
-    known = current_app.extensions
-    found: Images = known.get("awe.images") or known.setdefault("awe.images", Images(parts(current_app).store))
-    return found
-
-
-def find_image(which: str | int) -> StoredImage:
+def find_image(which: str | int) -> StoredFrame:
     """Return an image by number or file name, and hold no transaction while its pixels are worked on."""
-    found = images().find(session(), which)
+    found = parts(current_app).images.find(session(), which)
     session().rollback()
     return found
 
@@ -71,20 +66,20 @@ def picture(which: str, form: str) -> Response:
     journal = Journal()
     with journal.step("database", "the frame and its file"):
         image = find_image(which)
-    region = wanted.region(image)
+    store, region = parts(current_app).store, wanted.region(image)
     factor = wanted.binning(region)
     look = "" if form == "fits" else wanted.look.text
     name = f"v{VERSION}-{image.object_id}-{image.content[:16]}-{wanted.plane}-{region}-{factor}-{look}.{form}"
 
     def make() -> bytes:
         with journal.step("read", "pixels, binned"):
-            pixels = read_region(images(), image, wanted.plane, region, factor)
+            pixels = read_section(store, image, wanted.plane, region, factor)
         with journal.step("draw", f"to {form}"):
             if form == "fits":
-                return fits_section(pixels, images().header(image, wanted.plane), region, factor)
+                return fits_section(pixels, header_of(store, image, wanted.plane), region, factor)
             return draw(pixels, wanted.look, form)
 
-    is_small_part = region.width * region.height <= min(QUICK, image.nx * image.ny - 1)
+    is_small_part = region.size <= min(QUICK, image.nx * image.ny - 1)
     response = kept(name, MEDIA_TYPES[form], make, on_disk=not is_small_part)
     if wanted.is_by_sky and not image.is_gridded:
         response.headers["Cache-Control"] = SHORTLY
@@ -97,10 +92,10 @@ def picture(which: str, form: str) -> Response:
     return response
 
 
-def _outside(region: Region, image: StoredImage) -> int:
+def _outside(region: Section, image: StoredFrame) -> int:
     """Return the number of pixels of a section that lie beyond the image."""
     part = region.within(image.nx, image.ny)
-    return region.width * region.height - (part.width * part.height if part else 0)
+    return region.size - (part.size if part else 0)
 
 
 @image_pixels.get("/picture/<number:object_id>.<form>")

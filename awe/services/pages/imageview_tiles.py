@@ -11,13 +11,14 @@ from awe.services.image_look import LOOK_PARAMETERS, MEDIA_TYPES, Look, draw
 from awe.services.image_overlays import footprints, source_lists, sources_within
 from awe.services.image_request import FARTHEST, PLANE, SECTION_PARAMETERS
 from awe.services.image_sky import block_around, point_of, sky_at
-from awe.services.images import Plane, StoredImage
+from awe.services.images import planes_of
 from awe.services.links import viewer
 from awe.services.operations import Operation, Parameter, describe
-from awe.services.pages.imageview_pixels import VERSION, find_image, images, kept
+from awe.services.pages.imageview_pixels import VERSION, find_image, kept
 from awe.services.parts import parts
 from awe.services.pyramids import TILE, Pyramids, last_level, sampled
 from awe.services.sessions import session
+from awe.services.stored_frames import Plane, StoredFrame
 
 image_tiles = Blueprint("image_tiles", __name__)
 
@@ -34,7 +35,7 @@ def pyramids() -> Pyramids:
     """Return the overviews of this application."""
     known = current_app.extensions
     found: Pyramids = known.get("awe.pyramids") or known.setdefault(
-        "awe.pyramids", Pyramids(images(), parts(current_app).workshop)
+        "awe.pyramids", Pyramids(parts(current_app).store, parts(current_app).workshop)
     )
     return found
 
@@ -50,13 +51,13 @@ def pyramids() -> Pyramids:
 def facts(which: str) -> Response:
     """Send the facts of an image that the viewer needs."""
     request_of(facts)
-    image = images().find(session(), which)
+    image = parts(current_app).images.find(session(), which)
     lists = source_lists(session(), image)
     session().rollback()
     return jsonify(facts_of(image) | {"source_lists": lists})
 
 
-def facts_of(image: StoredImage) -> dict[str, Any]:
+def facts_of(image: StoredFrame) -> dict[str, Any]:
     """Return the facts of an image as JSON holds them."""
     point = point_of(image, dict.fromkeys(("x", "y", "ra", "dec")))
     return {
@@ -66,8 +67,8 @@ def facts_of(image: StoredImage) -> dict[str, Any]:
         "filename": image.filename,
         "nx": image.nx,
         "ny": image.ny,
-        "unit": image.bunit,
-        "planes": images().planes(image),
+        "unit": image.unit,
+        "planes": planes_of(parts(current_app).store, image.filename),
         "is_map": image.is_map(Plane.IMAGE),
         "tile": TILE,
         "last_level": last_level(image),
@@ -159,7 +160,7 @@ def pixel(which: str) -> Response:
     else:
         assert point is not None
         x, y = point.x + 1, point.y + 1
-    block = block_around(images(), image, Plane(given["plane"]), x - 1, y - 1, given["half"])
+    block = block_around(parts(current_app).store, image, Plane(given["plane"]), x - 1, y - 1, given["half"])
     return jsonify({"x": x, "y": y, "sky": point.as_json() if point else None} | block)
 
 
@@ -217,7 +218,7 @@ def _onto(other: int, ra: float, dec: float) -> dict[str, Any] | None:
 def sources(which: str) -> Response:
     """Send the sources to draw over an image."""
     given = request_of(sources)
-    image = images().find(session(), which)
+    image = parts(current_app).images.find(session(), which)
     slid = given["slid"]
     if slid is None:
         lists = source_lists(session(), image)
@@ -234,7 +235,7 @@ def sources(which: str) -> Response:
 def outlines(which: str) -> Response:
     """Send the outlines to draw over an image."""
     request_of(outlines)
-    return jsonify(footprints(session(), images().find(session(), which)))
+    return jsonify(footprints(session(), parts(current_app).images.find(session(), which)))
 
 
 def ancestry_of(object_id: int) -> Ancestry:

@@ -13,7 +13,7 @@ from awe.services.encoding import MEDIA_TYPES
 from awe.services.journal import Journal
 from awe.services.negotiation import answer
 from awe.services.operations import Operation, Parameter, describe
-from awe.services.pages.imageview_pixels import FOREVER, images, kept
+from awe.services.pages.imageview_pixels import FOREVER, kept
 from awe.services.pages.imageview_tiles import pyramids
 from awe.services.parts import parts
 from awe.services.renderings import earlier, record
@@ -162,9 +162,9 @@ def gallery() -> Response:
 
 
 def _scene(numbers: tuple[int, int, int], wanted: RgbRequest, whole: bool = False, binned: bool = False) -> Scene:
-    bands = bands_of(session(), images(), numbers)
+    bands = bands_of(session(), parts(current_app).images, numbers)
     session().rollback()  # hold no transaction while pixels are read
-    return scene_of(images(), bands, wanted, whole, binned)
+    return scene_of(parts(current_app).store, bands, wanted, whole, binned)
 
 
 def _sent(scene: Scene, form: str) -> Response:
@@ -181,7 +181,7 @@ def _sent(scene: Scene, form: str) -> Response:
     with journal.step("kept", "found among what was made before"):
         found = own.workshop.find(name)
     if found is None:
-        found = own.workshop.get(name, lambda: make_rgb(images(), scene, form, "awe", journal))
+        found = own.workshop.get(name, lambda: make_rgb(own.store, scene, form, "awe", journal))
         if scene.request.is_whole:
             _remember(scene)
     response.set_data(found)
@@ -191,7 +191,7 @@ def _sent(scene: Scene, form: str) -> Response:
 
 def _name(scene: Scene, form: str) -> str:
     """Return the name of a finished picture: all that its bytes depend on."""
-    frames = [(b.object_id, b.image.content, b.image.hdu, b.wcs.items, b.zeropoint, b.frame.label) for b in scene.bands]
+    frames = [(b.object_id, b.frame.content, b.frame.hdu, b.wcs.items, b.zeropoint, b.frame.label) for b in scene.bands]
     looks = (scene.request.mode, scene.request.q, scene.request.grid)
     text = repr((VERSION, frames, looks, str(scene.region), scene.binning, scene.levels, scene.title))
     return f"rgb-{sha256(text.encode()).hexdigest()[:40]}.{form}"
@@ -240,7 +240,7 @@ def _numbers(read: dict[str, Any]) -> tuple[int, int, int] | None:
 def _shown(scene: Scene) -> dict[str, Any]:
     numbers, looks = _ids(scene), scene.request.looks()
     sized = looks | ({"bin": str(scene.binning)} if scene.binning > 1 else {})
-    image = scene.reference.image
+    image = scene.reference.frame
     fit = {"fit": str(PREVIEW)} if image.nx > PREVIEW else {}
     return {
         "scene": scene,

@@ -49,7 +49,7 @@ def show(object_id: int) -> Response:
     return response
 
 
-@sources.get("/object/<number:object_id>/sources.<any(json,csv,vot,fits):form>")
+@sources.get("/object/<number:object_id>/sources.<any(html,json,csv,vot,fits):form>")
 @describe(_FILE)
 def file(object_id: int, form: str) -> Response:
     """Send all rows of a list."""

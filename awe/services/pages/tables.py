@@ -43,7 +43,7 @@ def show(name: str) -> AnyResponse:
     return response
 
 
-@tables.get("/table/<name>.<any(json,csv,vot,fits):form>")
+@tables.get("/table/<name>.<any(html,json,csv,vot,fits):form>")
 @describe(_FILE)
 def file(name: str, form: str) -> AnyResponse:
     """Send all rows that an address selects."""

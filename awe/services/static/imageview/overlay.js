@@ -4,7 +4,7 @@ import { lastOnly, query } from "./ask.js";
 import { pixelStep } from "./geometry.js";
 
 const LENGTHS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000];
-const BAR = 140, ARROW = 34, NEAR = 8, LEAST = 3;
+const BAR = 140, ARROW = 34, NEAR = 8, LEAST = 3, LINE = 16, ROWS = 6;
 const INK = "#ffd23f", OUTLINE = "#58c4ff", ROUND = "rgb(0 0 0 / 75%)";
 
 export class Overlay {
@@ -88,6 +88,9 @@ export class Overlay {
     pen.font = "12px system-ui, sans-serif";
     for (const f of this.footprints || []) this.polygon(pen, f);
     for (const s of this.sources || []) this.ellipse(pen, s, width, height);
+    const taken = [{ left: 0, right: width / 2, top: 0, bottom: this.title ? 30 : 0 }];
+    if (this.sky) taken.push({ left: 0, right: 110, top: height - 110, bottom: height });
+    for (const f of this.footprints || []) this.name(pen, f, taken, width, height);
     if (this.title) this.words(pen, this.title, 12, 18, "left");
     if (this.sky) this.compass(pen, width, height);
   }
@@ -120,9 +123,25 @@ export class Overlay {
     });
     pen.closePath();
     this.stroke(pen, OUTLINE);
-    const [x, y] = footprint.corners[0];
-    const p = this.frame.onScreen(x, y);
-    this.words(pen, footprint.label, p.x + 6, p.y - 10, "left");
+  }
+
+  // The name of a footprint, within one of its corners where no other words stand; left out where there is no room.
+  name(pen, footprint, taken, width, height) {
+    const corners = footprint.corners.map(([x, y]) => this.frame.onScreen(x, y));
+    const middle = { x: mean(corners.map((p) => p.x)), y: mean(corners.map((p) => p.y)) };
+    const long = pen.measureText(footprint.label).width;
+    for (let row = 0; row < ROWS; row++) {
+      for (const p of corners) {
+        const x = p.x < middle.x ? p.x + 8 : p.x - 8 - long;
+        const y = p.y + (p.y < middle.y ? 1 : -1) * (12 + row * LINE);
+        const box = { left: x, right: x + long, top: y - LINE / 2, bottom: y + LINE / 2 };
+        if (box.left < 0 || box.right > width || box.top < 0 || box.bottom > height) continue;
+        if (taken.some((other) => meet(box, other))) continue;
+        taken.push(box);
+        this.words(pen, footprint.label, x, y, "left");
+        return;
+      }
+    }
   }
 
   ellipse(pen, s, width, height) {
@@ -161,6 +180,14 @@ export class Overlay {
     this.stroke(pen, "#fff", 2);
     this.words(pen, named(length), width - 24 - length / arcsec / 2, height - 38);
   }
+}
+
+function mean(values) {
+  return values.reduce((sum, v) => sum + v, 0) / values.length;
+}
+
+function meet(a, b) {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
 function radius(s) {
