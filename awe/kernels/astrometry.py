@@ -8,22 +8,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from awe.kernels.fit_weights import least_scatter, leverage
 from awe.kernels.matching import Pattern, fit_affine, match_pattern, match_positions, match_shift
-from awe.kernels.wcs import ARCSEC, Card, Wcs, separation, tangent_plane, tangent_wcs
+from awe.kernels.tpv import HIGHEST_DEGREE, polynomial_wcs
+from awe.kernels.wcs import ARCSEC, Wcs, separation, tangent_plane, tangent_wcs
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 LEAST_FOR_AFFINE = 6
 STARS_PER_TERM = 3
-HIGHEST_DEGREE = 4
 CLEAR, MOST = -6.0, 0.5
 """A shift needs no further search if its chance is below 10^-6 and it matches half of what it can."""
-
-# exponents (of the own axis, of the other axis) of the TPV terms; those missing are odd powers of the radius
-TPV_TERMS = {
-    0: (0, 0), 1: (1, 0), 2: (0, 1), 4: (2, 0), 5: (1, 1), 6: (0, 2), 7: (3, 0), 8: (2, 1), 9: (1, 2), 10: (0, 3),
-    12: (4, 0), 13: (3, 1), 14: (2, 2), 15: (1, 3), 16: (0, 4),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,12 +314,7 @@ def _fitted(x: Array, y: Array, ra: Array, dec: Array, weight: Array, prior: Wcs
         return prior.shifted(float(np.average(x - u, weights=weight)), float(np.average(y - v, weights=weight)))
     pole = _tangent_point(prior, x, y)
     xi, eta = tangent_plane(*pole, ra, dec)
-    root = np.sqrt(weight)
-    linear = _linear(x, y, xi, eta, root)
-    wcs = tangent_wcs(*pole, *-np.linalg.solve(linear[:, :2], linear[:, 2]), linear[:, :2])
-    if degree == 1:
-        return wcs
-    return _with_distortion(wcs, linear[:, :2] @ [x, y] + linear[:, 2:], np.array([xi, eta]), root, degree)
+    return polynomial_wcs(pole, x, y, xi, eta, degree, np.sqrt(weight))
 
 
 def _tangent_point(prior: Wcs, x: Array, y: Array) -> tuple[float, float]:
@@ -334,31 +323,6 @@ def _tangent_point(prior: Wcs, x: Array, y: Array) -> tuple[float, float]:
         return float(cards["CRVAL1"]), float(cards["CRVAL2"])
     ra, dec = prior.to_sky(x.mean(), y.mean())
     return float(ra), float(dec)
-
-
-def _linear(x: Array, y: Array, xi: Array, eta: Array, root: Array) -> Array:
-    """Return the 2 x 3 matrix that takes (x, y, 1) to (xi, eta)."""
-    x0, y0 = x.mean(), y.mean()
-    design = np.column_stack([x - x0, y - y0, np.ones(len(x))]) * root[:, None]
-    solution, *_ = np.linalg.lstsq(design, np.column_stack([xi, eta]) * root[:, None], rcond=None)
-    matrix = solution.T
-    matrix[:, 2] -= matrix[:, :2] @ [x0, y0]
-    return matrix
-
-
-def _with_distortion(wcs: Wcs, linear: Array, true: Array, root: Array, degree: int) -> Wcs:
-    """Add TPV terms that take the linear coordinates (2 x n, deg) to the true ones."""
-    terms = {m: powers for m, powers in TPV_TERMS.items() if sum(powers) <= degree}
-    # unit-sized coordinates keep the normal equations well conditioned
-    size = float(np.abs(linear).max())
-    cards: dict[str, Card] = wcs.cards | {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV"}
-    for axis in (0, 1):
-        own, other = linear[axis] / size, linear[1 - axis] / size
-        design = np.column_stack([own**p * other**q for p, q in terms.values()]) * root[:, None]
-        solution, *_ = np.linalg.lstsq(design, true[axis] * root, rcond=None)
-        for (m, powers), value in zip(terms.items(), solution, strict=True):
-            cards[f"PV{axis + 1}_{m}"] = float(value / size ** sum(powers))
-    return Wcs.from_header(cards)
 
 
 def _sky_residuals(wcs: Wcs, x: Array, y: Array, ra: Array, dec: Array) -> Array:
