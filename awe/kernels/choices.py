@@ -58,3 +58,14 @@ class Method(StrEnum):
     AVERAGE = "average"
     MEDIAN = "median"
     CLIPPED = "clipped"
+
+
+class FocalPlane(StrEnum):
+    """What the chips of a camera have in common in all exposures of a global astrometric solution."""
+
+    FIXED = "fixed"
+    """Place and distortion: an exposure moves, turns and stretches the focal plane as a whole."""
+    LOOSE = "loose"
+    """The distortion; each chip may besides move, turn and stretch a little in each exposure."""
+    FREE = "free"
+    """Nothing: each chip of each exposure has a polynomial of its own."""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from awe.kernels.wcs import Card, Wcs, tangent_plane, tangent_wcs
+from awe.kernels.wcs import Card, Wcs, tangent_cards, tangent_plane
 
 Array = NDArray[np.float64]
 
@@ -37,10 +37,10 @@ def polynomial_wcs(
     """
     root = np.ones(len(x)) if root is None else root
     linear = _linear(x, y, xi, eta, root)
-    wcs = tangent_wcs(*pole, *-np.linalg.solve(linear[:, :2], linear[:, 2]), linear[:, :2])
-    if degree == 1:
-        return wcs
-    return _with_distortion(wcs, linear[:, :2] @ [x, y] + linear[:, 2:], np.array([xi, eta]), root, degree)
+    cards = tangent_cards(*pole, *-np.linalg.solve(linear[:, :2], linear[:, 2]), linear[:, :2])
+    if degree > 1:
+        cards |= _distortion(linear[:, :2] @ [x, y] + linear[:, 2:], np.array([xi, eta]), root, degree)
+    return Wcs.from_header(cards)
 
 
 def as_sip(wcs: Wcs, nx: int, ny: int, degree: int = HIGHEST_DEGREE) -> Wcs:
@@ -76,7 +76,9 @@ def as_sip(wcs: Wcs, nx: int, ny: int, degree: int = HIGHEST_DEGREE) -> Wcs:
     written |= _sip_terms(("A", "B"), pixel, moved - pixel, degree, least=0)
     written |= _sip_terms(("AP", "BP"), moved, pixel - moved, degree, least=0)
     found = Wcs.from_header(written)
-    off = np.abs(np.array(tangent_plane(*pole, *found.to_sky(x, y))) - plane).max() / np.sqrt(abs(np.linalg.det(matrix)))
+    off = np.abs(np.array(tangent_plane(*pole, *found.to_sky(x, y))) - plane).max() / np.sqrt(
+        abs(np.linalg.det(matrix))
+    )
     if not off < 1e-4:
         raise ValueError(f"a SIP polynomial of degree {degree} misses the distortion by {off:.2g} pixel")
     return found
@@ -104,19 +106,19 @@ def _linear(x: Array, y: Array, xi: Array, eta: Array, root: Array) -> Array:
     return matrix
 
 
-def _with_distortion(wcs: Wcs, linear: Array, true: Array, root: Array, degree: int) -> Wcs:
-    """Add TPV terms that take the linear coordinates (2 x n, deg) to the true ones."""
+def _distortion(linear: Array, true: Array, root: Array, degree: int) -> dict[str, Card]:
+    """Return the TPV cards that take the linear coordinates (2 x n, deg) to the true ones."""
     terms = {m: powers for m, powers in TPV_TERMS.items() if sum(powers) <= degree}
     # unit-sized coordinates keep the normal equations well conditioned
     size = float(np.abs(linear).max())
-    cards: dict[str, Card] = wcs.cards | {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV"}
+    cards: dict[str, Card] = {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV"}
     for axis in (0, 1):
         own, other = linear[axis] / size, linear[1 - axis] / size
         design = np.column_stack([own**p * other**q for p, q in terms.values()]) * root[:, None]
         solution, *_ = np.linalg.lstsq(design, true[axis] * root, rcond=None)
         for (m, powers), value in zip(terms.items(), solution, strict=True):
             cards[f"PV{axis + 1}_{m}"] = float(value / size ** sum(powers))
-    return Wcs.from_header(cards)
+    return cards
 
 
 def _sip_terms(names: tuple[str, str], at: Array, values: Array, degree: int, least: int) -> dict[str, Card]:

@@ -165,11 +165,15 @@ def tan(ra: float, dec: float, scale_arcsec: float, nx: int, ny: int, rotation: 
 
 def tangent_wcs(ra: float, dec: float, x: float, y: float, matrix: ArrayLike) -> Wcs:
     """Return the TAN WCS with (ra, dec) at pixel (x, y) and the 2 x 2 matrix CD (deg/pixel)."""
+    return Wcs.from_header(tangent_cards(ra, dec, x, y, matrix))
+
+
+def tangent_cards(ra: float, dec: float, x: float, y: float, matrix: ArrayLike) -> dict[str, Card]:
+    """Return the cards of that WCS."""
     cd = np.asarray(matrix, np.float64)
     cards: dict[str, Card] = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "RADESYS": "ICRS"}
     cards |= {"CRVAL1": float(ra) % 360.0, "CRVAL2": float(dec), "CRPIX1": float(x) + 1, "CRPIX2": float(y) + 1}
-    cards |= {f"CD{i + 1}_{j + 1}": float(cd[i, j]) for i in range(2) for j in range(2)}
-    return Wcs.from_header(cards)
+    return cards | {f"CD{i + 1}_{j + 1}": float(cd[i, j]) for i in range(2) for j in range(2)}
 
 
 def tangent_plane(ra0: float, dec0: float, ra: ArrayLike, dec: ArrayLike) -> Coordinates:
