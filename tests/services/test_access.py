@@ -461,3 +461,24 @@ def test_json_of_history_can_be_read_by_programs(site: FlaskClient, engine: Engi
     site.post(f"/object/{coadd}/judge", json={"text": "é 星\nzwei"}, headers=bearer(token(engine)))
 
     assert json.loads(site.get(f"/object/{coadd}.json").text)["history"][0]["text"] == "é 星\nzwei"
+
+
+def test_columns_do_not_lead_to_what_is_hidden(closed: FlaskClient, engine: Engine, world: Any) -> None:
+    """Neither by a column through a link, to one or many, nor by a list's rows, nor by the order of rows."""
+    coadd, listed = world.ids["Coadd"], world.ids["SourceList"]
+    hide(engine, of={coadd: 4, listed: 4})
+    through = "object_id,regridded_frames.seeing,regridded_frames.reduced.raw.object,grid_target.name"
+    shown = closed.get("/table/Coadd.json", query_string={"columns": through, "size": 5}).get_json()["rows"][0]
+    whole = closed.get("/table/Coadd.csv", query_string={"columns": through}).text.splitlines()[1]
+    hide(engine, of={coadd: 1})
+    columns = "SID,source_list.frame.object,source_list.frame.Coadd.regridded_frames.seeing"
+    source = closed.get(f"/object/{listed}/sources.csv", query_string={"columns": columns}).text.splitlines()[1]
+
+    assert shown == {
+        "object_id": coadd,
+        "regridded_frames.seeing": [],
+        "regridded_frames.reduced.raw.object": [],
+        "grid_target.name": "Q1010",  # grids are for everybody
+    }
+    assert whole == f"{coadd},,,Q1010"
+    assert source == "0,,"
