@@ -482,3 +482,23 @@ def test_columns_do_not_lead_to_what_is_hidden(closed: FlaskClient, engine: Engi
     }
     assert whole == f"{coadd},,,Q1010"
     assert source == "0,,"
+
+
+def test_conditions_do_not_lead_to_what_is_hidden(closed: FlaskClient, engine: Engine, world: Any) -> None:
+    """What is hidden can't be found out by asking for it, not even through a special kind of what a link leads to."""
+    coadd, listed = world.ids["Coadd"], world.ids["SourceList"]
+    conditions = ("frame.Coadd.n_frames > 0", 'frame.object like "*"', "frame.Coadd.regridded_frames.object_id > 0")
+
+    def found() -> list[int]:
+        lists = [closed.get("/table/SourceList.json", query_string={"where": c}).get_json()["rows"] for c in conditions]
+        rows = f"/object/{listed}/sources.json"
+        sources = [
+            closed.get(rows, query_string={"where": f"SID < 3 and source_list.{c}"}).get_json()["rows"]
+            for c in conditions
+        ]
+        return [len(rows) for rows in (*lists, *sources)]
+
+    hide(engine, of={coadd: 4, listed: 4, world.ids["RegriddedFrame"]: 4})
+    assert found() == [1, 1, 1, 3, 3, 3]
+    hide(engine, of={coadd: 1})
+    assert found() == [0] * 6
