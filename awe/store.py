@@ -301,6 +301,8 @@ def _connection(address: str) -> tuple[HTTPConnection, bool]:
 def _received(answer: HTTPResponse, shape: tuple[int, int]) -> np.ndarray:
     """Return the values of an answer, which are little-endian; raise ConnectionError if they are cut off."""
     image = np.empty(shape, np.dtype(answer.headers["X-Pixels"]).newbyteorder("<"))
+    if answer.length != image.nbytes:
+        raise ConnectionError(f"{answer.length} bytes were announced, {image.nbytes} were asked for")
     missing = image.data.cast("B")
     while missing:
         count = answer.readinto(missing)

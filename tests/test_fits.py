@@ -304,3 +304,13 @@ def test_a_section_that_is_cut_off_is_refused() -> None:
 
     with pytest.raises(BadFile, match="truncated"):
         from_bytes(buffer.getvalue()[:6000], "part")
+
+
+def test_a_file_that_was_replaced_is_looked_at_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    for image in (np.arange(12.0).reshape(3, 4), np.arange(300.0).reshape(60, 5)):
+        write_image(path, {"IMAGE": image})
+
+        found = section(path, None, 1, 3, 0, 2)
+
+        assert np.array_equal(found, image[:2, 1:3])

@@ -255,6 +255,24 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nX-Content-SHA256: " + SHA256 
 WRONG = WHOLE.replace(b"World", b"Earth")
 
 
+CUT_PIXELS = b"HTTP/1.1 200 OK\r\nX-Pixels: uint8\r\nContent-Length: 4\r\n\r\nab"
+FEW_PIXELS = CUT_PIXELS.replace(b"Length: 4", b"Length: 2")
+ALL_PIXELS = CUT_PIXELS + b"cd"
+
+
+def test_pixels_that_are_cut_or_put_off_are_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(awe.store, "PAUSE", 0.01)
+    with unreliable([CUT_PIXELS, BUSY, FEW_PIXELS, ALL_PIXELS]) as address:
+        pixels = Store(address, tmp_path / "cache").section("x", None, 0, 2, 0, 2)
+
+    assert pixels.tolist() == [[97, 98], [99, 100]]
+
+
+def test_a_data_server_that_sends_no_plain_pixels_is_named(tmp_path: Path) -> None:
+    with unreliable([WHOLE]) as address, pytest.raises(StoreUnavailable, match=f"{address} .*too old"):
+        Store(address, tmp_path / "cache").section("x", None, 0, 2, 0, 2)
+
+
 def test_a_download_that_is_cut_or_put_off_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(awe.store, "PAUSE", 0.01)
     with unreliable([CUT, BUSY, b"", WHOLE]) as address:

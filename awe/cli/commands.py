@@ -33,7 +33,11 @@ COMMANDS: dict[str, Entry] = {
     "why": Entry("Make", "reasons", "Say why an object was made, and whether it is up to date."),
     "why-not": Entry("Make", "reasons", "Say why a calibration is not used for a frame."),
     "judge": Entry("Make", "objects", "Judge objects and comment on them: valid, invalid, proposed, quality flags."),
-    "find": Entry("Look", "find", "List the objects of a class that fulfil a condition."),
+    "find": Entry(
+        "Look",
+        "find",
+        "List the objects of a class, or the rows of a source or associate list, that fulfil a condition.",
+    ),
     "info": Entry("Look", "objects", "Show all about an object: values with units, parameters, inputs, history."),
     "tree": Entry("Look", "lineage", "Show what an object was made from, or what was made from it."),
     "classes": Entry("Look", "classes", "List the persistent classes, in processing order."),

@@ -6,7 +6,7 @@ from scipy.optimize import brentq
 
 Array = NDArray[np.float64]
 
-EFFECTIVE_STARS_PER_TERM = 2
+EFFECTIVE_STARS_PER_TERM = 1.5
 """A fit rests on at least so many stars per term, as weights count them, or errors are taken to be larger."""
 
 

@@ -135,11 +135,15 @@ def visible(session: Session, query: Select[Any], of: Any = None) -> Select[Any]
 
 def visible_numbers(session: Session, query: Select[Any], number: Any) -> Select[Any]:
     """Return a query restricted to the objects whose number is in a column, and that the session may show."""
-    person = session.info.get(_READER)
-    if person is None:
-        return query
+    return query.where(may_show(session, number)) if is_restricted(session) else query
+
+
+def may_show(session: Session, number: Any) -> ColumnElement[bool]:
+    """Return the condition that a restricted session may show the object whose number is in a column."""
     columns = Persistent.__table__.c
-    return query.where(number.in_(select(columns.object_id).where(readable(person, columns))))
+    known = select(columns.object_id).where(readable(session.info[_READER], columns))
+    condition: ColumnElement[bool] = number.in_(known)
+    return condition
 
 
 def own_jobs(session: Session, query: Select[Any]) -> Select[Any]:

@@ -91,7 +91,7 @@ def count_facets(session: Session, request: TableRequest) -> Facets:
 def _facet(session: Session, request: TableRequest, column: Column) -> Facet:
     joins = Joins(request.cls)
     element = joins.element(column)
-    statement = joins.join(select(element, func.count().label("rows")).select_from(request.cls))
+    statement = joins.join(select(element, func.count().label("rows")).select_from(request.cls), session)
     statement = TableRows(request, ()).chosen(statement, session).group_by(element)
     newest_first = isinstance(element.type, Date)
     order = element.desc() if newest_first else func.count().desc()

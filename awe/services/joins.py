@@ -3,9 +3,11 @@
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from awe.errors import BadRequest
+from awe.model.access import is_restricted, may_show
+from awe.model.persistent import Persistent
 from awe.services.columns import Column
 
 MOST_JOINS = 50
@@ -19,7 +21,7 @@ class Joins:
     def __init__(self, cls: type) -> None:
         self._cls = cls
         self._aliases: dict[tuple[Way, str], Any] = {}
-        self._steps: list[tuple[Any, ColumnElement[bool]]] = []
+        self._steps: list[tuple[Any, ColumnElement[bool], bool]] = []
         self.positions: list[Any] = []
         """Order among the objects of links to many, along the way."""
 
@@ -31,13 +33,15 @@ class Joins:
             return self._at(column.links, column.end.local_remote_pairs[0][0], column.end.parent)
         return self._at(column.links, column.end.columns[0], column.end.parent)
 
-    def join(self, statement: Select[Any], outer: bool = True) -> Select[Any]:
-        """Return the statement with all tables joined that its columns need."""
+    def join(self, statement: Select[Any], session: Session, outer: bool = True) -> Select[Any]:
+        """Return the statement with all tables joined that its columns need, as far as the session may show them."""
         if len(self._steps) > MOST_JOINS:
             raise BadRequest(
                 f"the columns need {len(self._steps)} further tables: at most {MOST_JOINS} are joined; choose fewer"
             )
-        for alias, condition in self._steps:
+        for alias, met, is_object in self._steps:
+            hidden = is_object and is_restricted(session)
+            condition = and_(met, may_show(session, _key(alias))) if hidden else met
             statement = statement.outerjoin(alias, condition) if outer else statement.join(alias, condition)
         return statement
 
@@ -58,7 +62,7 @@ class Joins:
                 condition = self._members(tuple(before), link).c.input_id == _key(alias)
             else:
                 condition = and_(*(self._met(tuple(before), link, a, b, alias) for a, b in link.local_remote_pairs))
-            self._steps.append((alias, condition))
+            self._steps.append((alias, condition, issubclass(link.mapper.class_, Persistent)))
         return self._aliases[key]
 
     def _met(self, before: Way, link: Any, local: Any, remote: Any, alias: Any) -> ColumnElement[bool]:
@@ -73,7 +77,7 @@ class Joins:
             own = link.local_remote_pairs[0][0]
             alias = link.secondary.alias(f"t{len(self._aliases)}")
             self._aliases[key] = alias
-            self._steps.append((alias, self._at(way, own, link.parent) == alias.c.product_id))
+            self._steps.append((alias, self._at(way, own, link.parent) == alias.c.product_id, False))
             self.positions.append(alias.c.position)
         return self._aliases[key]
 
@@ -83,9 +87,9 @@ def _key(alias: Any) -> Any:
     return found
 
 
-def values_of_many(cls: Any, column: Column, numbers: list[int]) -> Select[Any]:
+def values_of_many(session: Session, cls: Any, column: Column, numbers: list[int]) -> Select[Any]:
     """Return the statement that gives (number of the object, value) of a column through links to many, in order."""
     joins = Joins(cls)
     element = joins.element(column)
-    statement = joins.join(select(cls.object_id, element).select_from(cls), outer=False)
+    statement = joins.join(select(cls.object_id, element).select_from(cls), session, outer=False)
     return statement.where(cls.object_id.in_(numbers)).order_by(cls.object_id, *joins.positions)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from awe.errors import NotFound
 from awe.kernels.binning import bin_mean, halve
 from awe.kernels.flag_picture import bin_flags
 from awe.kernels.sections import Section
+from awe.kernels.strips import side_by_side
 from awe.services.image_look import Look, Range, cuts_text
 from awe.services.image_pixels import read_section
 from awe.services.images import header_of
@@ -28,7 +30,8 @@ FIRST = 2
 Tiles of lower levels are made from the pixels themselves."""
 SMALLEST = 256
 """Pixels along the longer side from which an overview is not made smaller."""
-BAND_ROWS = 4096
+BAND_ROWS, BAND_PIXELS = 4096, 16_000_000
+"""Most that is asked of the data server at once."""
 SMALL = 4_000_000
 """Pixels up to which all of an image are looked at to find its cuts; of a larger one, rows spread over it."""
 SAMPLED_ROWS, SAMPLED_PIXELS = 64, 1_000_000
@@ -97,19 +100,34 @@ def _share(length: int, level: int) -> float:
 
 
 def _first_level(store: Store, image: StoredFrame, plane: Plane) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first row and the pixels of each band of the first stored level, from the top."""
+    """Yield the first row and the pixels of each band of the first stored level, from the top.
+
+    Few bands are asked for at once: the data server bins one while another is on its way.
+    """
+    bands = list(_bands(image))
+    together = 2 * (os.cpu_count() or 1)
+
+    def read(first: int, _last: int) -> np.ndarray:
+        return read_section(store, image, plane, bands[first][1], 1 << FIRST)[::-1]
+
+    for start in range(0, len(bands), together):
+        numbers = range(start, min(start + together, len(bands)))
+        found = side_by_side(read, ((number, number + 1) for number in numbers))
+        yield from zip((bands[number][0] for number in numbers), found, strict=True)
+
+
+def _bands(image: StoredFrame) -> Iterator[tuple[int, Section]]:
+    """Yield the first row of each band of the first stored level and its part of the image, from the top."""
     side = 1 << FIRST
-    step = max(1, min(BAND_ROWS, 16_000_000 // image.nx) // side) * side
+    step = max(1, min(BAND_ROWS, BAND_PIXELS // image.nx) // side) * side
     for y1 in range(image.ny, 0, -step):
         y0 = max(0, y1 - step)
         ragged = y1 % side if y0 == 0 else 0
         row = (image.ny - y1) // side
         if y1 > ragged:
-            whole = Section(0, image.nx, y0 + ragged, y1)
-            yield row, read_section(store, image, plane, whole, side)[::-1]
+            yield row, Section(0, image.nx, y0 + ragged, y1)
         if ragged:
-            rest = Section(0, image.nx, 0, ragged)
-            yield row + (y1 - ragged) // side, read_section(store, image, plane, rest, side)
+            yield row + (y1 - ragged) // side, Section(0, image.nx, 0, ragged)
 
 
 class Pyramids:

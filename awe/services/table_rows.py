@@ -109,7 +109,7 @@ class TableRows:
         """Return the SELECT of all rows, without order."""
         chosen = [e for e in self._elements if e is not None]
         found = select(*self._own, *(t.element for t in self.terms), *chosen).select_from(self.request.cls)
-        return self.chosen(self._joins.join(found), session)
+        return self.chosen(self._joins.join(found, session), session)
 
     def chosen(self, statement: Select[Any], session: Session) -> Select[Any]:
         """Return a statement with the conditions of the request, and what may be seen."""
@@ -203,6 +203,6 @@ def linked_objects(session: Session, columns: Sequence[Column], rows: Sequence[R
 
 def _grouped(session: Session, cls: type, column: Column, numbers: list[int]) -> dict[int, list[Any]]:
     found: dict[int, list[Any]] = {}
-    for number, value in session.execute(values_of_many(cls, column, numbers)):
+    for number, value in session.execute(values_of_many(session, cls, column, numbers)):
         found.setdefault(number, []).append(value)
     return found

@@ -32,3 +32,20 @@ def test_what_is_no_section_is_refused(text):
 def test_a_section_beyond_the_image_is_refused_rather_than_cut():
     with pytest.raises(ValueError, match="beyond the image"):
         Section(0, 10, 0, 10).cut(np.zeros((10, 9)))
+
+
+def test_sections_that_reach_beyond_an_image_are_never_cut_from_its_other_end():
+    image = np.arange(20).reshape(4, 5)
+    beyond = Section(-2, 2, 1, 9)
+
+    with pytest.raises(ValueError, match="beyond the image"):
+        beyond.cut(image)
+    assert beyond.within(5, 4).cut(image).tolist() == [[5, 6], [10, 11], [15, 16]]
+
+
+def test_what_two_sections_have_in_common_lies_in_both_and_what_is_around_holds_both():
+    a, b, far = Section(0, 5, 0, 5), Section(3, 9, -2, 2), Section(5, 6, 0, 5)
+
+    assert a.common(b) == b.common(a) == Section(3, 5, 0, 2)
+    assert a.common(far) is None
+    assert a.around(b) == Section(0, 9, -2, 5)

@@ -461,3 +461,44 @@ def test_json_of_history_can_be_read_by_programs(site: FlaskClient, engine: Engi
     site.post(f"/object/{coadd}/judge", json={"text": "é 星\nzwei"}, headers=bearer(token(engine)))
 
     assert json.loads(site.get(f"/object/{coadd}.json").text)["history"][0]["text"] == "é 星\nzwei"
+
+
+def test_columns_do_not_lead_to_what_is_hidden(closed: FlaskClient, engine: Engine, world: Any) -> None:
+    """Neither by a column through a link, to one or many, nor by a list's rows, nor by the order of rows."""
+    coadd, listed = world.ids["Coadd"], world.ids["SourceList"]
+    hide(engine, of={coadd: 4, listed: 4})
+    through = "object_id,regridded_frames.seeing,regridded_frames.reduced.raw.object,grid_target.name"
+    shown = closed.get("/table/Coadd.json", query_string={"columns": through, "size": 5}).get_json()["rows"][0]
+    whole = closed.get("/table/Coadd.csv", query_string={"columns": through}).text.splitlines()[1]
+    hide(engine, of={coadd: 1})
+    columns = "SID,source_list.frame.object,source_list.frame.Coadd.regridded_frames.seeing"
+    source = closed.get(f"/object/{listed}/sources.csv", query_string={"columns": columns}).text.splitlines()[1]
+
+    assert shown == {
+        "object_id": coadd,
+        "regridded_frames.seeing": [],
+        "regridded_frames.reduced.raw.object": [],
+        "grid_target.name": "Q1010",  # grids are for everybody
+    }
+    assert whole == f"{coadd},,,Q1010"
+    assert source == "0,,"
+
+
+def test_conditions_do_not_lead_to_what_is_hidden(closed: FlaskClient, engine: Engine, world: Any) -> None:
+    """What is hidden can't be found out by asking for it, not even through a special kind of what a link leads to."""
+    coadd, listed = world.ids["Coadd"], world.ids["SourceList"]
+    conditions = ("frame.Coadd.n_frames > 0", 'frame.object like "*"', "frame.Coadd.regridded_frames.object_id > 0")
+
+    def found() -> list[int]:
+        lists = [closed.get("/table/SourceList.json", query_string={"where": c}).get_json()["rows"] for c in conditions]
+        rows = f"/object/{listed}/sources.json"
+        sources = [
+            closed.get(rows, query_string={"where": f"SID < 3 and source_list.{c}"}).get_json()["rows"]
+            for c in conditions
+        ]
+        return [len(rows) for rows in (*lists, *sources)]
+
+    hide(engine, of={coadd: 4, listed: 4, world.ids["RegriddedFrame"]: 4})
+    assert found() == [1, 1, 1, 3, 3, 3]
+    hide(engine, of={coadd: 1})
+    assert found() == [0] * 6

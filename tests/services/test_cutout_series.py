@@ -238,9 +238,9 @@ def test_the_manifest_says_what_could_not_be_cut(cut_client: FlaskClient, cut_wo
     ("address", "status", "said"),
     [
         ("directory/999999", 404, "no run 999999"),
-        ("directory/1.zip?file=../../etc/passwd", 400, "file must be like 17.png"),
-        ("directory/1.zip?file=1.py", 400, "file must be like 17.png"),
-        ("directory/1?show=exe", 400, "show must be"),
+        ("directory/{run}.zip?file=../../etc/passwd", 400, "file must be like 17.png"),
+        ("directory/{run}.zip?file=1.py", 400, "file must be like 17.png"),
+        ("directory/{run}?show=exe", 400, "show must be"),
         ("sources/{slid}.zip?form=exe", 400, "form must be"),
         ("sources/{slid}/manifest.csv?form=png,exe", 400, "form must be"),
     ],
@@ -249,8 +249,9 @@ def test_archives_and_directories_refuse_by_name(
     cut_client: FlaskClient, cut_world: Any, address: str, status: int, said: str
 ) -> None:
     slid = cut_world.ids["slid"]
-    cut_client.get(f"/cutouts/sources/{slid}")
-    answer = cut_client.get("/cutouts/" + address.format(slid=slid), headers=JSON)
+    page = cut_client.get(f"/cutouts/sources/{slid}").text
+    run = re.search(r"/cutouts/directory/(\d+)", page)[1]  # type: ignore[index]
+    answer = cut_client.get("/cutouts/" + address.format(slid=slid, run=run), headers=JSON)
 
     assert answer.status_code == status
     assert said in answer.json["error"]
