@@ -119,8 +119,13 @@ def rating(measured: Sequence[dict[str, Any]]) -> str:
     """
     spent = {}
     for m in measured:
-        case = m["case"]
-        if case["function"] in RATED and case["options"].get("method", "weighted") == "weighted" and not m["failure"]:
+        case = m.get("case")
+        if (
+            case
+            and case["function"] in RATED
+            and case["options"].get("method", "weighted") == "weighted"
+            and not m["failure"]
+        ):
             spent[case["function"]] = m["seconds"] / m["amount"]
     if len(spent) < len(RATED):
         return ""

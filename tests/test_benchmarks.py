@@ -68,6 +68,7 @@ def test_the_rating_adds_the_time_of_all_steps() -> None:
     ]
     assert "0.50 Mpix/s" in report.rating(measured)
     assert report.rating(measured[1:]) == ""
+    assert report.rating([{"night": "tiny"}]) == ""
 
 
 def test_an_unknown_chapter_is_refused_with_those_there_are() -> None:
