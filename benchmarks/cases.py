@@ -1,24 +1,19 @@
 """What is measured, in groups; the first case of each group is awe, the others are its peers."""
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
-
-from benchmarks import peers
+from benchmarks import packages, peers
 from benchmarks.measuring import Case
 
 
 def package(name: str) -> str:
     """Return the version of a Python package; empty if it is not installed."""
-    try:
-        return installed(name)
-    except PackageNotFoundError:
-        return ""
+    return packages.found(name)[0]
 
 
 def _peer(work: str, name: str, function: str, **options: object) -> Case:
     """Return a case of a Python package."""
-    found = package(name)
-    return Case(work, f"{name} {found}".rstrip(), function, options, "" if found else "not installed")
+    found, python = packages.found(name)
+    missing = "" if found else f"not installed, neither here nor where {packages.PEERS} points"
+    return Case(work, f"{name} {found}".rstrip(), function, options, missing, python)
 
 
 def _program(work: str, names: tuple[str, ...], apt: str, function: str, **options: object) -> Case:
@@ -42,9 +37,12 @@ def on_pixels() -> list[list[Case]]:
         [
             _awe(f"{bias} and variance", "kernels:combine_awe"),
             _peer(bias, "astropy", "kernels:combine_astropy"),
+        ],
+        [
+            _awe("median of biases and variance", "kernels:median_awe"),
             _peer("median of biases", "numpy", "kernels:combine_numpy"),
         ],
-        [_awe(cosmics, "kernels:cosmics_awe"), _peer(cosmics, "astroscrappy", "kernels:cosmics_astroscrappy")],
+        [_awe(cosmics, "kernels:cosmics_awe"), _peer(cosmics, "astroscrappy", "packages:cosmics_astroscrappy")],
         [_awe(sky, "kernels:background_awe"), _peer(sky, "sep", "kernels:background_sep")],
         [
             _awe(sources, "kernels:detect_awe"),

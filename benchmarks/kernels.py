@@ -24,6 +24,7 @@ from awe.kernels.sections import Section
 from awe.kernels.stretch import apply_stretch, cuts
 from awe.kernels.wcs import Wcs, tan
 from benchmarks.child import Work, own_memory
+from benchmarks.packages import rates
 
 THREADS = 2
 
@@ -53,6 +54,16 @@ def combine_awe(folder: Path) -> Work:
     return _on_pixels(call, stack.size)
 
 
+def median_awe(folder: Path) -> Work:
+    """Median of the biases, with variance."""
+    stack = np.load(folder / "scene/biases.npy")
+
+    def call() -> Any:
+        return combine(lambda i, y0, y1: stack[i, y0:y1], len(stack), stack.shape[1:], Combine.MEDIAN)
+
+    return _on_pixels(call, stack.size)
+
+
 def combine_astropy(folder: Path) -> Work:
     """Clipped mean of the biases, by astropy.stats."""
     from astropy.stats import sigma_clipped_stats
@@ -77,21 +88,7 @@ def cosmics_awe(folder: Path) -> Work:
     return _on_pixels(
         lambda: flag_cosmic_rays(image, variance, gain, background, mask),
         image.size,
-        lambda m: {"flagged": int(m.sum())},
-    )
-
-
-def cosmics_astroscrappy(folder: Path) -> Work:
-    """The same by astroscrappy, with its defaults."""
-    import astroscrappy
-
-    image, flags, known = plane(folder, "image"), plane(folder, "flags"), described(folder)
-    mask = (flags & ~np.uint8(8)) != 0
-    noise = known["noise"] * known["gain"]
-    return _on_pixels(
-        lambda: astroscrappy.detect_cosmics(image, inmask=mask, gain=known["gain"], readnoise=noise, sigclip=4.5)[0],
-        image.size,
-        lambda m: {"flagged": int(m.sum())},
+        lambda found: rates(found, folder),
     )
 
 
