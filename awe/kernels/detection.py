@@ -14,7 +14,18 @@ from awe.kernels.measuring import Catalogue, SourceFlag, catalogue_type, measure
 from awe.kernels.planes import Rows, Scene, scene
 from awe.kernels.thresholding import pixels_above
 
-__all__ = ["Catalogue", "SourceFlag", "Stars", "catalogue_type", "detect", "detect_in", "half_sample_mode", "stars"]
+__all__ = [
+    "Catalogue",
+    "SourceFlag",
+    "Stars",
+    "catalogue_of",
+    "catalogue_type",
+    "detect",
+    "detect_in",
+    "find",
+    "half_sample_mode",
+    "stars",
+]
 
 
 @dataclass(frozen=True)
@@ -127,18 +138,45 @@ def detect_in(
     ValueError
         If a parameter is absurd, the two scenes differ in shape, or the background was evidently not subtracted.
     """
+    found = find(
+        where,
+        threshold=threshold,
+        min_area=min_area,
+        deblend_levels=deblend_levels,
+        deblend_contrast=deblend_contrast,
+        clean=clean,
+        threads=threads,
+    )
+    return catalogue_of(measure_on or where, found, apertures, threads)
+
+
+def find(
+    where: Scene,
+    *,
+    threshold: float = 1.5,
+    min_area: int = 5,
+    deblend_levels: int = 32,
+    deblend_contrast: float = 0.005,
+    clean: float = 1.0,
+    threads: int = 1,
+) -> Isophotes:
+    """Find the sources of a scene; the parameters are those of `detect_in`."""
     if threshold <= 0 or min_area < 1 or deblend_levels < 1 or threads < 1:
         raise ValueError(
             f"threshold {threshold}, min_area {min_area}, deblend_levels {deblend_levels} and threads {threads} "
             "must be positive"
         )
-    if measure_on is not None and measure_on.shape != where.shape:
-        raise ValueError(f"the image to measure on has shape {measure_on.shape}, the other {where.shape}")
     pixels = pixels_above(where, threshold, threads)
-    found: Isophotes = isophotes(
-        pixels, threshold, min_area, deblend_levels, deblend_contrast, clean, where.gain, threads
-    )
-    return measured(measure_on or where, found, tuple(apertures), stars, threads)
+    return isophotes(pixels, threshold, min_area, deblend_levels, deblend_contrast, clean, where.gain, threads)
+
+
+def catalogue_of(
+    scene: Scene, found: Isophotes, apertures: Sequence[float] = (5.0, 10.0, 20.0), threads: int = 1
+) -> Catalogue:
+    """Measure sources on a scene: that on which they were found, or another of the same shape."""
+    if scene.shape != found.pixels.shape:
+        raise ValueError(f"the image to measure on has shape {scene.shape}, the other {found.pixels.shape}")
+    return measured(scene, found, tuple(apertures), stars, threads)
 
 
 def stars(

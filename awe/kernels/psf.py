@@ -5,7 +5,7 @@ files are those of PSFEx (Bertin 2011, ASPC 442, 435).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -53,6 +53,12 @@ class Psf:
         """Return the terms of the polynomial at places: array (n, terms)."""
         u, v = ((np.asarray(p, np.float64) - z) / s for p, z, s in zip((x, y), self.zero, self.scale, strict=True))
         return polynomial(np.atleast_1d(u), np.atleast_1d(v), self.degree)
+
+    def shifted(self, dx: float, dy: float) -> "Psf":
+        """Return the model for a part of the image whose first pixel is (dx, dy)."""
+        other = replace(self, zero=(self.zero[0] - dx, self.zero[1] - dy))
+        other.__dict__["coefficients"] = self.coefficients
+        return other
 
     def picture(self, x: float, y: float) -> Array:
         """Return the picture at a place of the field."""

