@@ -32,6 +32,7 @@ def on_pixels() -> list[list[Case]]:
     cosmics = "cosmic rays, one frame"
     sky = "background and rms, one frame"
     sources = "FITS to catalogue, one frame"
+    psf = "FITS to PSF model and PSF photometry, one frame"
     picture = "gray PNG, one frame"
     return [
         [
@@ -45,9 +46,13 @@ def on_pixels() -> list[list[Case]]:
         [_awe(cosmics, "kernels:cosmics_awe"), _peer(cosmics, "astroscrappy", "packages:cosmics_astroscrappy")],
         [_awe(sky, "kernels:background_awe"), _peer(sky, "sep", "kernels:background_sep")],
         [
-            _awe(sources, "kernels:detect_awe"),
+            _awe(sources, "sources:detect_awe"),
             _peer(sources, "sep", "kernels:detect_sep"),
             _program(sources, ("source-extractor", "sex"), "source-extractor", "peers:sextractor"),
+        ],
+        [
+            _awe(psf, "sources:psf_awe"),
+            _program(psf, ("psfex",), "psfex source-extractor", "psfex:psf_chain"),
         ],
         *(_coadds(method) for method in ("weighted", "median", "clipped")),
         [_awe(picture, "kernels:png_awe"), _peer(picture, "pillow", "kernels:png_pillow")],

@@ -16,7 +16,6 @@ from awe.kernels.background import background_map
 from awe.kernels.coadd import Method, coadd
 from awe.kernels.combine import Combine, combine
 from awe.kernels.cosmics import flag_cosmic_rays
-from awe.kernels.detection import detect
 from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
 from awe.kernels.png import encode_png
 from awe.kernels.resample import resample
@@ -109,18 +108,6 @@ def background_sep(folder: Path) -> Work:
         return found.back(), found.rms()
 
     return _on_pixels(call, image.size)
-
-
-def detect_awe(folder: Path) -> Work:
-    """From FITS files to a catalogue: background, detection, all measurements."""
-
-    def call() -> Any:
-        image, weight, flags = (fits.getdata(folder / f"scene/{n}0.fits") for n in ("image", "weight", "flags"))
-        image, weight = image.astype(np.float32), weight.astype(np.float32)
-        background = background_map(image, weight=weight, cell=64)
-        return detect(image, weight, flags, background=background.level, gain=1.5)
-
-    return _on_pixels(call, plane(folder, "image").size, lambda rows: {"sources": len(rows)})
 
 
 def detect_sep(folder: Path) -> Work:

@@ -30,6 +30,7 @@ from awe.processing.requests import targets
 from awe.processing.tasks import register_processes
 from awe.processing.worker import open_store
 from awe.simulation import PRESETS, NightPlan, load_night, simulate_night
+from awe.simulation.rendering import Kind
 from awe.simulation.truth import Truth
 from benchmarks.child import Work
 
@@ -128,6 +129,7 @@ def exported(folder: Path) -> None:
         for number, frame in enumerate(frames):
             _export_frame(products, frame, out, number)
             np.save(out / f"charge{number}.npy", _charge(truth, frame))
+            np.save(out / f"truth{number}.npy", _objects(truth, frame))
         biases = list(session.scalars(select(RawBiasFrame).order_by(RawBiasFrame.date_obs)).unique())
         np.save(out / "biases.npy", np.stack([_trimmed(products, raw) for raw in biases]))
         coadd = session.scalars(select(Coadd)).unique().first()
@@ -145,6 +147,19 @@ def _charge(truth: Truth, frame: RegriddedFrame) -> np.ndarray:
     raw = frame.reduced.raw
     chip = next(name for name in truth.chips if name.lower() == raw.chip.name.lower())
     return truth.charge(raw.original_name, chip, PixelFlag.COSMIC)
+
+
+def _objects(truth: Truth, frame: RegriddedFrame) -> np.ndarray:
+    """Return place (pixel, from 0) and flux (adu) of all objects on an exposure, and whether they are stars."""
+    raw = frame.reduced.raw
+    chip = next(name for name in truth.chips if name.lower() == raw.chip.name.lower())
+    x, y = truth.positions(raw.original_name, chip)
+    rows = np.zeros(len(x), [("x", "f8"), ("y", "f8"), ("flux", "f8"), ("star", "?")])
+    rows["x"], rows["y"] = x, y
+    rows["flux"] = truth.fluxes(raw.original_name, chip) * raw.exptime
+    rows["star"] = truth.objects["kind"] == Kind.STAR
+    ny, nx = frame.reduced.naxis2, frame.reduced.naxis1
+    return rows[(x > -20) & (y > -20) & (x < nx + 20) & (y < ny + 20)]
 
 
 def _no_rows(_number: int, _names: tuple[str, ...]) -> dict[str, np.ndarray]:

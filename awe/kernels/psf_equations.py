@@ -15,6 +15,7 @@ MODEL_ERROR = 0.01
 
 @njit(cache=True, nogil=True)
 def enlarge(coefficients, fine, out):
+    """Fill a picture `fine` times as large as that of the coefficients."""
     side, size = coefficients.shape[0], out.shape[0]
     first, weights, slopes = np.empty(size, np.int64), np.zeros((size, 4)), np.zeros((size, 4))
     spline_axis(size, side, 1 / fine, (size - 1) / 2, first, weights, slopes)
@@ -166,6 +167,7 @@ def clip_pixels(coefficients, terms, places, fine, flux, light, weight, per_elec
 
 @njit(cache=True, nogil=True)
 def fit_weights(coefficients, terms, places, fine, flux, weight, per_electron):
+    """Return the weights of the pixels with the photon noise of the stars and the error of the model."""
     size = weight.shape[1]
     out = np.zeros(weight.shape)
     for s in range(places.shape[0]):
