@@ -1,24 +1,19 @@
 """What is measured, in groups; the first case of each group is awe, the others are its peers."""
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
-
-from benchmarks import peers
+from benchmarks import packages, peers
 from benchmarks.measuring import Case
 
 
 def package(name: str) -> str:
     """Return the version of a Python package; empty if it is not installed."""
-    try:
-        return installed(name)
-    except PackageNotFoundError:
-        return ""
+    return packages.found(name)[0]
 
 
 def _peer(work: str, name: str, function: str, **options: object) -> Case:
     """Return a case of a Python package."""
-    found = package(name)
-    return Case(work, f"{name} {found}".rstrip(), function, options, "" if found else "not installed")
+    found, python = packages.found(name)
+    missing = "" if found else f"not installed, neither here nor where {packages.PEERS} points"
+    return Case(work, f"{name} {found}".rstrip(), function, options, missing, python)
 
 
 def _program(work: str, names: tuple[str, ...], apt: str, function: str, **options: object) -> Case:
@@ -37,19 +32,27 @@ def on_pixels() -> list[list[Case]]:
     cosmics = "cosmic rays, one frame"
     sky = "background and rms, one frame"
     sources = "FITS to catalogue, one frame"
+    psf = "FITS to PSF model and PSF photometry, one frame"
     picture = "gray PNG, one frame"
     return [
         [
             _awe(f"{bias} and variance", "kernels:combine_awe"),
             _peer(bias, "astropy", "kernels:combine_astropy"),
+        ],
+        [
+            _awe("median of biases and variance", "kernels:median_awe"),
             _peer("median of biases", "numpy", "kernels:combine_numpy"),
         ],
-        [_awe(cosmics, "kernels:cosmics_awe"), _peer(cosmics, "astroscrappy", "kernels:cosmics_astroscrappy")],
+        [_awe(cosmics, "kernels:cosmics_awe"), _peer(cosmics, "astroscrappy", "packages:cosmics_astroscrappy")],
         [_awe(sky, "kernels:background_awe"), _peer(sky, "sep", "kernels:background_sep")],
         [
-            _awe(sources, "kernels:detect_awe"),
+            _awe(sources, "sources:detect_awe"),
             _peer(sources, "sep", "kernels:detect_sep"),
             _program(sources, ("source-extractor", "sex"), "source-extractor", "peers:sextractor"),
+        ],
+        [
+            _awe(psf, "sources:psf_awe"),
+            _program(psf, ("psfex",), "psfex source-extractor", "psfex:psf_chain"),
         ],
         *(_coadds(method) for method in ("weighted", "median", "clipped")),
         [_awe(picture, "kernels:png_awe"), _peer(picture, "pillow", "kernels:png_pillow")],

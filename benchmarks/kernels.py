@@ -16,7 +16,6 @@ from awe.kernels.background import background_map
 from awe.kernels.coadd import Method, coadd
 from awe.kernels.combine import Combine, combine
 from awe.kernels.cosmics import flag_cosmic_rays
-from awe.kernels.detection import detect
 from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
 from awe.kernels.png import encode_png
 from awe.kernels.resample import resample
@@ -24,6 +23,7 @@ from awe.kernels.sections import Section
 from awe.kernels.stretch import apply_stretch, cuts
 from awe.kernels.wcs import Wcs, tan
 from benchmarks.child import Work, own_memory
+from benchmarks.packages import rates
 
 THREADS = 2
 
@@ -53,6 +53,16 @@ def combine_awe(folder: Path) -> Work:
     return _on_pixels(call, stack.size)
 
 
+def median_awe(folder: Path) -> Work:
+    """Median of the biases, with variance."""
+    stack = np.load(folder / "scene/biases.npy")
+
+    def call() -> Any:
+        return combine(lambda i, y0, y1: stack[i, y0:y1], len(stack), stack.shape[1:], Combine.MEDIAN)
+
+    return _on_pixels(call, stack.size)
+
+
 def combine_astropy(folder: Path) -> Work:
     """Clipped mean of the biases, by astropy.stats."""
     from astropy.stats import sigma_clipped_stats
@@ -77,21 +87,7 @@ def cosmics_awe(folder: Path) -> Work:
     return _on_pixels(
         lambda: flag_cosmic_rays(image, variance, gain, background, mask),
         image.size,
-        lambda m: {"flagged": int(m.sum())},
-    )
-
-
-def cosmics_astroscrappy(folder: Path) -> Work:
-    """The same by astroscrappy, with its defaults."""
-    import astroscrappy
-
-    image, flags, known = plane(folder, "image"), plane(folder, "flags"), described(folder)
-    mask = (flags & ~np.uint8(8)) != 0
-    noise = known["noise"] * known["gain"]
-    return _on_pixels(
-        lambda: astroscrappy.detect_cosmics(image, inmask=mask, gain=known["gain"], readnoise=noise, sigclip=4.5)[0],
-        image.size,
-        lambda m: {"flagged": int(m.sum())},
+        lambda found: rates(found, folder),
     )
 
 
@@ -112,18 +108,6 @@ def background_sep(folder: Path) -> Work:
         return found.back(), found.rms()
 
     return _on_pixels(call, image.size)
-
-
-def detect_awe(folder: Path) -> Work:
-    """From FITS files to a catalogue: background, detection, all measurements."""
-
-    def call() -> Any:
-        image, weight, flags = (fits.getdata(folder / f"scene/{n}0.fits") for n in ("image", "weight", "flags"))
-        image, weight = image.astype(np.float32), weight.astype(np.float32)
-        background = background_map(image, weight=weight, cell=64)
-        return detect(image, weight, flags, background=background.level, gain=1.5)
-
-    return _on_pixels(call, plane(folder, "image").size, lambda rows: {"sources": len(rows)})
 
 
 def detect_sep(folder: Path) -> Work:

@@ -28,6 +28,8 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     missing: str = ""
     """Why the program can't be measured here; empty if it can."""
+    python: str = ""
+    """Interpreter that has the package; empty: the one that runs this."""
 
 
 @dataclass
@@ -67,7 +69,7 @@ def _run(case: Case, folder: Path, repeats: int) -> dict[str, Any]:
     module, _, function = case.function.partition(":")
     words = [f"benchmarks.{module}", function, str(folder), str(repeats), json.dumps(case.options)]
     done = subprocess.run(  # noqa: S603  the command is ours
-        [sys.executable, "-m", "benchmarks.child", *words],
+        [case.python or sys.executable, "-m", "benchmarks.child", *words],
         capture_output=True, text=True, cwd=ROOT, timeout=TIME_LIMIT, env=os.environ | {"PYTHONWARNINGS": "ignore"},
         check=False,
     )  # fmt: skip

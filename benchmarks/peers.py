@@ -66,9 +66,14 @@ def sextractor(folder: Path) -> Work:
     def call() -> None:
         subprocess.run([path, str(folder / "scene/image0.fits"), *words], cwd=place, check=True)  # noqa: S603
 
-    def tell(_: Any) -> dict[str, int]:
-        lines = (place / "found.cat").read_text().splitlines()
-        return {"sources": sum(not line.startswith("#") for line in lines)}
+    def tell(_: Any) -> dict[str, Any]:
+        import numpy as np
+
+        from benchmarks.sky_truth import against_truth
+
+        columns = np.loadtxt(place / "found.cat", comments="#").T
+        x, y, flux, error = columns[[1, 2, names.index("FLUX_AUTO"), names.index("FLUXERR_AUTO")]]
+        return against_truth(folder, x - 1, y - 1, flux, error)
 
     return Work(call, _megapixels(folder), "Mpix", tell, external=True)
 

@@ -29,7 +29,8 @@ def _row(found: Measured, first: Measured) -> tuple[str, ...]:
     ratio = "" if found is first or first.failure else f"{found.seconds / first.seconds:.2f}"
     counts = [f"{value:,} {name}" for name, value in found.told.items() if isinstance(value, int)]
     times = [f"{name} {duration(value)}" for name, value in found.told.items() if isinstance(value, float)]
-    remark = ", ".join(counts + times)
+    words = [f"{name} {value}" for name, value in found.told.items() if isinstance(value, str)]
+    remark = ", ".join(counts + times + words)
     figures = duration(found.seconds), _rate(found), f"{found.peak:.0f} MB"
     return found.case.work, found.case.program, *figures, ratio, remark
 

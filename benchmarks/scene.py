@@ -15,6 +15,7 @@ from awe.config import Settings
 from awe.database import open_engine, short_transaction, upgrade
 from awe.fits import read_image
 from awe.instruments import load_definitions
+from awe.kernels.flags import PixelFlag
 from awe.kernels.overscan import Overscan, subtract_overscan
 from awe.kernels.sections import Section
 from awe.local import start_data_server
@@ -29,6 +30,8 @@ from awe.processing.requests import targets
 from awe.processing.tasks import register_processes
 from awe.processing.worker import open_store
 from awe.simulation import PRESETS, NightPlan, load_night, simulate_night
+from awe.simulation.rendering import Kind
+from awe.simulation.truth import Truth
 from benchmarks.child import Work
 
 
@@ -122,8 +125,11 @@ def exported(folder: Path) -> None:
     with start_data_server(settings.data_folder) as server, Session(engine) as session:
         products = Products(open_store(replace(settings, data_server=server.address)), out, "default", _no_rows)
         frames = list(session.scalars(select(RegriddedFrame).order_by(RegriddedFrame.date_obs)).unique())
+        truth = load_night(folder / "night").truth
         for number, frame in enumerate(frames):
             _export_frame(products, frame, out, number)
+            np.save(out / f"charge{number}.npy", _charge(truth, frame))
+            np.save(out / f"truth{number}.npy", _objects(truth, frame))
         biases = list(session.scalars(select(RawBiasFrame).order_by(RawBiasFrame.date_obs)).unique())
         np.save(out / "biases.npy", np.stack([_trimmed(products, raw) for raw in biases]))
         coadd = session.scalars(select(Coadd)).unique().first()
@@ -134,6 +140,26 @@ def exported(folder: Path) -> None:
         described["objects"] = session.scalar(select(func.count(Persistent.object_id)))
         (out / "scene.json").write_text(json.dumps(described))
     engine.dispose()
+
+
+def _charge(truth: Truth, frame: RegriddedFrame) -> np.ndarray:
+    """Return the charge (adu) that cosmic rays left in each pixel of an exposure."""
+    raw = frame.reduced.raw
+    chip = next(name for name in truth.chips if name.lower() == raw.chip.name.lower())
+    return truth.charge(raw.original_name, chip, PixelFlag.COSMIC)
+
+
+def _objects(truth: Truth, frame: RegriddedFrame) -> np.ndarray:
+    """Return place (pixel, from 0) and flux (adu) of all objects on an exposure, and whether they are stars."""
+    raw = frame.reduced.raw
+    chip = next(name for name in truth.chips if name.lower() == raw.chip.name.lower())
+    x, y = truth.positions(raw.original_name, chip)
+    rows = np.zeros(len(x), [("x", "f8"), ("y", "f8"), ("flux", "f8"), ("star", "?")])
+    rows["x"], rows["y"] = x, y
+    rows["flux"] = truth.fluxes(raw.original_name, chip) * raw.exptime
+    rows["star"] = truth.objects["kind"] == Kind.STAR
+    ny, nx = frame.reduced.naxis2, frame.reduced.naxis1
+    return rows[(x > -20) & (y > -20) & (x < nx + 20) & (y < ny + 20)]
 
 
 def _no_rows(_number: int, _names: tuple[str, ...]) -> dict[str, np.ndarray]:

@@ -44,7 +44,6 @@ BORDERS = {
     "awe/services/failures.py": "the request handler",
     "awe/services/position_lists.py": "the readers of tables raise what they like",
     "awe/services/workshop.py": "all who wait for a picture hear of what went wrong",
-    "awe/kernels/detection.py": "sep raises plain Exception; translated at once",
     "awe/kernels/wcs.py": "wcslib raises a dozen classes; translated at once",
 }
 """Where any exception may be caught, and why."""

@@ -88,13 +88,17 @@ def combine(
     code = {Combine.MEDIAN: loops.MEDIAN, Combine.CLIPPED: loops.CLIPPED}.get(method, loops.MEAN)
     gain, variance = (0.0, 0.0) if noise is None else (noise.gain, noise.read_noise**2)
     corrections, factors = spread_corrections(count), median_variances(count)
+    network = loops.sorting_network(count)
     loss = truncation_factor(threshold) ** -2 if method is Combine.CLIPPED else 1.0
     for y0 in range(0, shape[0], rows):
         y1 = min(y0 + rows, shape[0])
         stack = _read_band(read, scale, y0, y1, shape[1])
         sigmas = loops.tile_sigmas(stack, weight, corrections) if noise is None else np.zeros((1, 1))
         outputs = (result.image[y0:y1], result.variance[y0:y1], result.used[y0:y1])
-        loops.combine_band(stack, weight, scale, sigmas, gain, variance, code, threshold, loss, factors, *outputs)
+        loops.combine_band(
+            stack, weight, scale, sigmas, gain, variance, code, threshold, loss, factors, network, *outputs
+        )
+        del stack  # before the next one is read: never two of them at once
     return result
 
 

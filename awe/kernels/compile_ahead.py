@@ -15,11 +15,13 @@ from awe.kernels.coadd import Method, coadd
 from awe.kernels.combine import Combine, combine
 from awe.kernels.cosmics import flag_cosmic_rays
 from awe.kernels.defects import cold_pixels, hot_pixels, saturated_pixels
-from awe.kernels.detection import detect, stars
+from awe.kernels.detection import catalogue_of, find, stars
 from awe.kernels.flatfield import Flat, master_flat
 from awe.kernels.noise import DetectorNoise, read_noise
 from awe.kernels.overscan import subtract_overscan
 from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
+from awe.kernels.planes import Rows, scene
+from awe.kernels.psf_model import measure_with_psf, model_psf
 from awe.kernels.resample import Kernel, Regridder, noise_scale
 from awe.kernels.sections import Section
 from awe.kernels.stretch import Stretch, apply_stretch, cuts
@@ -66,8 +68,10 @@ def _sky(rng: np.random.Generator) -> None:
     background_map(image, cell=64)
     flag_cosmic_rays(image, sky.rms**2, 1.5, sky.level, flags > 0)
     weight = np.full(image.shape, 1 / 25, np.float32)
-    rows = detect(image, weight, flags, background=sky.level, gain=1.5)
-    stars(rows)
+    where = scene(Rows(image, weight, flags, sky.level), 1.5)
+    isophotes = find(where)
+    rows = catalogue_of(where, isophotes)
+    measure_with_psf(where, isophotes, model_psf(where, isophotes, rows, stars(rows)), rows)
     ra, dec = wcs.to_sky(x, y)
     for prior in (wcs.shifted(7.3, -4.1), tan(150.0, 2.0, 0.255, SIZE, SIZE, rotation=170.0)):
         found = recognise(

@@ -30,8 +30,8 @@ def flag_cosmic_rays(
     background: np.ndarray | float = 0.0,
     mask: np.ndarray | None = None,
     sigma_clip: float = 4.5,
-    object_limit: float = 5.0,
-    neighbour_fraction: float = 0.4,
+    object_limit: float = 3.5,
+    neighbour_fraction: float = 0.35,
     iterations: int = 4,
 ) -> np.ndarray:
     """Flag pixels hit by cosmic rays: sharper than anything the optics can image.
@@ -58,7 +58,8 @@ def flag_cosmic_rays(
     object_limit : float
         Least contrast between Laplacian and fine structure; higher for undersampled images (seeing below 2 pixels).
     neighbour_fraction : float
-        Limit for neighbours, in units of sigma_clip; 0.3 flags more of the faint rims, and more noise with them.
+        Limit for neighbours, in units of sigma_clip. The default finds more than astroscrappy's at better purity
+        (decision 0025); 0.3 flags more of the faint rims, and more noise with them.
     iterations : int
         Largest number of rounds; each cleans what it found, so that the next sees what lay beneath.
 

@@ -1,8 +1,4 @@
-"""Aperture sums, windowed positions and profile widths of sources, with their errors.
-
-All three see an image through the same eyes: a pixel that is bad, or belongs to another source, is replaced by its
-mirror image on the other side of the source (SExtractor's MASK_TYPE CORRECT), or left out if that one is no better.
-"""
+"""Measurements of many sources on one plane: apertures at given places, and all that a catalogue tells of a source."""
 
 import math
 from dataclasses import dataclass
@@ -11,12 +7,28 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from awe.kernels.apertures import ellipse_sum, kron_radius, light_radius, petrosian_radius
+from awe.kernels.centring import profile_width, windowed_position
+from awe.kernels.stamps import cut
+
 Array = NDArray[np.float64]
 
-MOFFAT_BETA = 3.0
-SUBPIXELS = 7
+KRON_FACTOR, KRON_MINIMUM = 2.5, 3.5
+PETROSIAN_FACTOR, PETROSIAN_RATIO = 2.0, 0.2
+MIRRORINGS = 10
+SIGMA_PER_HALF_LIGHT_RADIUS = 2 / math.sqrt(8 * math.log(2))
 
-_GOOD, _REPLACED, _MISSING, _OUTSIDE = 0, 1, 2, 3
+MEASURED = np.dtype(
+    [
+        *((name, "f8") for name in ("x", "y", "var_x", "var_y", "iso", "iso_variance", "peak", "kron", "petrosian")),
+        *((name, "f8") for name in ("auto", "auto_variance", "petro", "petro_variance", "radius", "fwhm")),
+        *((name, "f8") for name in ("replaced", "outside")),
+        ("saturated", "?"),
+        ("converged", "?"),
+        ("flags", "u1"),
+    ]
+)
+"""What is measured of a source; variances without photon noise; radii of Kron and Petrosian in units of the rms."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +48,11 @@ class Plane:
     """Electrons per adu, for the photon noise of sources; infinite = none."""
 
     @property
-    def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32]]:
-        """Image, variance, bad and segmentation, as the compiled loops take them."""
-        return self.image, self.variance, self.bad, self.segmentation
+    def arrays(
+        self,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32], NDArray[np.uint8]]:
+        """Image, variance, bad, segmentation and flags, as the compiled loops take them."""
+        return self.image, self.variance, self.bad, self.segmentation, self.flags
 
 
 def plane(image: NDArray[np.float32], variance: ArrayLike, gain: float = math.inf) -> Plane:
@@ -68,42 +82,26 @@ class ApertureSums:
     """Fraction of the area that was replaced or missing."""
     outside: Array
     """Fraction of the area that lies off the image."""
-    flags: NDArray[np.uint8]
-    """All flags of pixels in the aperture, or-ed."""
 
 
-def ellipse_sums(plane: Plane, x: Array, y: Array, a: Array, b: Array, theta: Array, number: ArrayLike) -> ApertureSums:
-    """Sum the image in one ellipse per source.
+def circle_sums(plane: Plane, x: Array, y: Array, radius: ArrayLike, number: ArrayLike) -> ApertureSums:
+    """Sum the image in one circle per source.
 
     Parameters
     ----------
     plane : Plane
     x, y : array of n, pixel
-    a, b : array of n, pixel
-        Semi-axes.
-    theta : array of n, radian
-        Angle of the major axis, from x towards y.
+    radius : float or array of n, pixel
     number : array of n int
         Number of the source in `plane.segmentation`; 0 = every segment belongs to a neighbour.
     """
-    cosine, sine = np.cos(theta), np.sin(theta)
-    cxx = (cosine / a) ** 2 + (sine / b) ** 2
-    cyy = (sine / a) ** 2 + (cosine / b) ** 2
-    cxy = 2 * cosine * sine * (1 / a**2 - 1 / b**2)
     sums = np.zeros((len(x), 5))
-    seen = np.zeros(len(x), np.uint8)
-    number = np.asarray(number, np.int64)
-    _ellipse_sums(*plane.arrays, plane.flags, number, *_floats(x, y, cxx, cyy, cxy), sums, seen)
+    radii = np.broadcast_to(np.asarray(radius, np.float64), np.shape(x))
+    _circle_sums(*plane.arrays, np.asarray(number, np.int64), *_floats(x, y, radii), sums)
     flux, variance, area, replaced, outside = sums.T
     variance = variance + np.maximum(flux, 0) / plane.gain
     area = np.maximum(area, 1e-9)
-    return ApertureSums(flux, np.sqrt(variance), area, replaced / area, outside / area, seen)
-
-
-def circle_sums(plane: Plane, x: Array, y: Array, radius: ArrayLike, number: ArrayLike) -> ApertureSums:
-    """Sum the image in one circle of the given radius (pixel; one, or one per source) per source."""
-    r = np.broadcast_to(np.asarray(radius, np.float64), np.shape(x))
-    return ellipse_sums(plane, x, y, r, r, np.zeros(len(x)), number)
+    return ApertureSums(flux, np.sqrt(variance), area, replaced / area, outside / area)
 
 
 @dataclass(frozen=True)
@@ -118,11 +116,7 @@ class WindowedPositions:
 
 
 def windowed_positions(plane: Plane, x: Array, y: Array, sigma: Array, number: ArrayLike) -> WindowedPositions:
-    """Centre sources iteratively under a Gaussian window (SExtractor's XWIN_IMAGE, YWIN_IMAGE).
-
-    Each step moves by 2 sum(w I (x_i - x)) / sum(w I). The error follows from the condition that ends the iteration,
-    sum(w I (x_i - x)) = 0: var(x) = sum(w^2 v (x_i - x)^2) / [sum(w I (1 - (x_i - x)^2 / sigma^2))]^2 with v the
-    variance of a pixel, photon noise included; for a Gaussian source under its own width this is SExtractor's formula.
+    """Centre sources iteratively under a Gaussian window (see `awe.kernels.centring.windowed_position`).
 
     Parameters
     ----------
@@ -131,35 +125,47 @@ def windowed_positions(plane: Plane, x: Array, y: Array, sigma: Array, number: A
         First guess; returned, not converged, where the iteration fails or leaves it by more than two sigma.
     sigma : array of n, pixel
         Width of the window: FWHM / 2.355 of the source. The window ends at 4 sigma.
-    number : array of n int, as in `ellipse_sums`
+    number : array of n int, as in `circle_sums`
     """
     result = np.full((len(x), 5), np.nan)
     number = np.asarray(number, np.int64)
     _windowed_positions(*plane.arrays, number, *_floats(x, y, sigma), 1 / plane.gain, result)
-    converged = result[:, 4] == 1
-    position_x, position_y = np.where(converged, result[:, 0], x), np.where(converged, result[:, 1], y)
-    return WindowedPositions(position_x, position_y, np.sqrt(result[:, 2]), np.sqrt(result[:, 3]), converged)
+    return WindowedPositions(*result[:, :2].T, *np.sqrt(result[:, 2:4]).T, result[:, 4] == 1)
 
 
-def profile_widths(plane: Plane, x: Array, y: Array, radius: Array, number: ArrayLike) -> Array:
-    """Return the FWHM (pixel) of a round Moffat profile (beta 3) fitted to the core of each source.
+def measure_sources(
+    plane: Plane,
+    x: Array,
+    y: Array,
+    shape: tuple[Array, Array, Array],
+    number: ArrayLike,
+    pixels: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]],
+    apertures: ArrayLike,
+) -> tuple[NDArray[np.void], Array]:
+    """Measure all that a catalogue tells of sources, each on a stamp of its own.
 
     Parameters
     ----------
     plane : Plane
     x, y : array of n, pixel
-    radius : array of n, pixel
-        The fit uses the pixels nearer than this; with about 0.85 FWHM the result is good to 5 % for profiles from
-        Gaussian to beta 2.5.
-    number : array of n int, as in `ellipse_sums`
+        Centres of the isophotes.
+    shape : three arrays of n
+        The rms along major and minor axis (pixel), and the angle of the major axis from x to y (radian).
+    number : array of n int, as in `circle_sums`
+    pixels
+        First pixel of each source (n + 1), x and y of the pixels, and their order, as in `awe.kernels.isophotes`.
+    apertures : array of m, pixel
+        Diameters.
 
     Returns
     -------
-    array of n, pixel; NaN where no profile fits
+    array of n `MEASURED`, array (n, m, 2) of aperture fluxes and variances
     """
-    width = np.full(len(x), np.nan)
-    _profile_widths(*plane.arrays, np.asarray(number, np.int64), *_floats(x, y, radius), width)
-    return width * 2 * math.sqrt(2 ** (1 / MOFFAT_BETA) - 1)
+    rows, sums = np.zeros(len(x), MEASURED), np.zeros((len(x), np.size(apertures), 2))
+    number = np.asarray(number, np.int64)
+    diameters = np.atleast_1d(np.asarray(apertures, np.float64))
+    _measure(*plane.arrays, number, *_floats(x, y, *shape), *pixels, diameters, 1 / plane.gain, rows, sums)
+    return rows, sums
 
 
 def _floats(*arrays: ArrayLike) -> list[Array]:
@@ -167,165 +173,102 @@ def _floats(*arrays: ArrayLike) -> list[Array]:
 
 
 @njit(cache=True, nogil=True)
-def _between(image, variance, bad, segmentation, number, x, y):
-    """Return value and variance at a place between pixels, by linear interpolation; variance 0 if they are no good."""
-    ny, nx = image.shape
-    i0, j0 = math.floor(x), math.floor(y)
-    value = spread = total = 0.0
-    for j in (j0, j0 + 1):
-        for i in (i0, i0 + 1):
-            if i < 0 or j < 0 or i >= nx or j >= ny or bad[j, i]:
-                continue
-            if segmentation[j, i] in (0, number):
-                share = (1 - abs(x - i)) * (1 - abs(y - j))
-                value += share * image[j, i]
-                spread += share * variance[j, i]
-                total += share
-    return (value / total, spread / total) if total > 0.4 else (0.0, 0.0)
-
-
-@njit(cache=True, nogil=True)
-def _pixel(image, variance, bad, segmentation, number, i, j, x, y):
-    """Return value, variance and state of pixel (i, j) for the source with this number at (x, y)."""
-    ny, nx = image.shape
-    if i < 0 or j < 0 or i >= nx or j >= ny:
-        return 0.0, 0.0, _OUTSIDE
-    owner = segmentation[j, i]
-    if not bad[j, i] and owner in (0, number):
-        return image[j, i], variance[j, i], _GOOD
-    value, spread = _between(image, variance, bad, segmentation, number, 2 * x - i, 2 * y - j)
-    if spread == 0:
-        return 0.0, 0.0, _MISSING
-    # its noise is counted twice, fully correlated: (2 s)^2 in all, of which s^2 comes with the pixel itself
-    return value, 3 * spread, _REPLACED
-
-
-@njit(cache=True, nogil=True)
-def _share(dx, dy, cxx, cyy, cxy):
-    """Return the fraction of the pixel at (dx, dy) that lies in the ellipse."""
-    radius = math.sqrt(cxx * dx * dx + cyy * dy * dy + cxy * dx * dy)
-    margin = 0.71 * math.sqrt(cxx + cyy)
-    if radius < 1 - margin:
-        return 1.0
-    if radius > 1 + margin:
-        return 0.0
-    inside = 0
-    for m in range(SUBPIXELS):
-        sy = dy + (m + 0.5) / SUBPIXELS - 0.5
-        for n in range(SUBPIXELS):
-            sx = dx + (n + 0.5) / SUBPIXELS - 0.5
-            if cxx * sx * sx + cyy * sy * sy + cxy * sx * sy <= 1:
-                inside += 1
-    return inside / SUBPIXELS**2
-
-
-@njit(cache=True, nogil=True)
-def _ellipse_sums(image, variance, bad, segmentation, flags, number, x, y, cxx, cyy, cxy, sums, seen):
+def _circle_sums(image, variance, bad, segmentation, flags, number, x, y, radius, sums):
     for k in range(x.size):
-        determinant = cxx[k] * cyy[k] - cxy[k] ** 2 / 4
-        if not determinant > 0:
-            continue
-        half_x, half_y = math.sqrt(cyy[k] / determinant), math.sqrt(cxx[k] / determinant)
-        for j in range(math.floor(y[k] - half_y), math.ceil(y[k] + half_y) + 1):
-            for i in range(math.floor(x[k] - half_x), math.ceil(x[k] + half_x) + 1):
-                share = _share(i - x[k], j - y[k], cxx[k], cyy[k], cxy[k])
-                if share == 0:
-                    continue
-                value, spread, state = _pixel(image, variance, bad, segmentation, number[k], i, j, x[k], y[k])
-                sums[k, 0] += share * value
-                sums[k, 1] += share * spread
-                sums[k, 2] += share
-                if state in (_REPLACED, _MISSING):
-                    sums[k, 3] += share
-                if state == _OUTSIDE:
-                    sums[k, 4] += share
-                else:
-                    seen[k] |= flags[j, i]
+        r = radius[k]
+        v, s, states, bits, x0, y0, _ = cut(
+            image, variance, bad, segmentation, flags, number[k], x[k], y[k], r + 1
+        )  # fmt: skip
+        flux, noise, area, replaced, outside, _ = ellipse_sum(v, s, states, bits, x[k] - x0, y[k] - y0, r, r, 0.0)
+        sums[k, 0], sums[k, 1], sums[k, 2], sums[k, 3], sums[k, 4] = flux, noise, area, replaced, outside
 
 
 @njit(cache=True, nogil=True)
-def _window_step(image, variance, bad, segmentation, number, x, y, sigma, per_electron):
-    """Return sum(w I), the step in x and y, and the variances of x and y at this place."""
-    total = move_x = move_y = slope_x = slope_y = noise_x = noise_y = 0.0
-    reach = 4 * sigma
-    for j in range(math.floor(y - reach), math.ceil(y + reach) + 1):
-        for i in range(math.floor(x - reach), math.ceil(x + reach) + 1):
-            dx, dy = i - x, j - y
-            distance = dx * dx + dy * dy
-            if distance > reach * reach:
-                continue
-            value, spread, state = _pixel(image, variance, bad, segmentation, number, i, j, x, y)
-            if state >= _MISSING:
-                continue
-            window = math.exp(-distance / (2 * sigma * sigma))
-            spread = window * window * (spread + max(value, 0.0) * per_electron)
-            total += window * value
-            move_x += window * value * dx
-            move_y += window * value * dy
-            slope_x += window * value * (1 - dx * dx / sigma**2)
-            slope_y += window * value * (1 - dy * dy / sigma**2)
-            noise_x += spread * dx * dx
-            noise_y += spread * dy * dy
-    if not total > 0:
-        return total, 0.0, 0.0, np.nan, np.nan
-    # the slope of a profile much narrower or wider than the window may vanish in noise: bounded as for a Gaussian
-    slope_x, slope_y = max(slope_x, total / 4), max(slope_y, total / 4)
-    return total, 2 * move_x / total, 2 * move_y / total, noise_x / slope_x**2, noise_y / slope_y**2
+def _centred(image, variance, bad, segmentation, flags, number, x, y, sigma, per_electron):
+    """Return the windowed position, its variances and whether it converged; pixels are mirrored around itself."""
+    centre_x, centre_y = x, y
+    for _ in range(MIRRORINGS):
+        v, s, states, _, x0, y0, touched = cut(
+            image, variance, bad, segmentation, flags, number, centre_x, centre_y, 6 * sigma + 2
+        )  # fmt: skip
+        at_x, at_y, var_x, var_y, converged = windowed_position(
+            v, s, states, centre_x - x0, centre_y - y0, sigma, per_electron
+        )
+        at_x, at_y = at_x + x0, at_y + y0
+        moved = math.hypot(at_x - centre_x, at_y - centre_y)
+        if not converged or math.hypot(at_x - x, at_y - y) > 2 * sigma:
+            return x, y, np.nan, np.nan, False
+        centre_x, centre_y = at_x, at_y
+        if not touched or moved < 1e-3:
+            break
+    return centre_x, centre_y, var_x, var_y, True
 
 
 @njit(cache=True, nogil=True)
-def _windowed_positions(image, variance, bad, segmentation, number, x, y, sigma, per_electron, result):
+def _windowed_positions(image, variance, bad, segmentation, flags, number, x, y, sigma, per_electron, result):
     for k in range(x.size):
-        at_x, at_y = x[k], y[k]
-        for _ in range(32):
-            total, dx, dy, var_x, var_y = _window_step(
-                image, variance, bad, segmentation, number[k], at_x, at_y, sigma[k], per_electron
+        at_x, at_y, var_x, var_y, converged = _centred(
+            image, variance, bad, segmentation, flags, number[k], x[k], y[k], sigma[k], per_electron
+        )
+        result[k, 0], result[k, 1], result[k, 2], result[k, 3] = at_x, at_y, var_x, var_y
+        result[k, 4] = converged
+
+
+@njit(cache=True, nogil=True)
+def _isophotal(row, image, variance, flags, first, last, px, py, order):
+    for m in range(first, last):
+        j, i = py[order[m]], px[order[m]]
+        row.iso += image[j, i]
+        # a pixel that is bad on the image that is measured has no variance
+        row.iso_variance += variance[j, i] if np.isfinite(variance[j, i]) else 0.0
+        row.peak = max(row.peak, image[j, i])
+        row.saturated |= (flags[j, i] & 4) != 0
+
+
+@njit(cache=True, nogil=True)
+def _measure(
+    image, variance, bad, segmentation, flags, number, x, y, a, b, theta, starts, px, py, order, apertures,
+    per_electron, rows, sums,
+):  # fmt: skip
+    widest = apertures.max() / 2 if apertures.size else 0.0
+    for k in range(x.size):
+        row = rows[k]
+        _isophotal(row, image, variance, flags, starts[k], starts[k + 1], px, py, order)
+        reach = max(KRON_FACTOR * 2.6 * a[k], 6 * a[k], widest) + 2
+        v, s, states, bits, x0, y0, _ = cut(
+            image, variance, bad, segmentation, flags, number[k], x[k], y[k], reach
+        )  # fmt: skip
+        row.kron = kron_radius(v, x[k] - x0, y[k] - y0, a[k], b[k], theta[k])
+        row.petrosian = petrosian_radius(v, x[k] - x0, y[k] - y0, a[k], b[k], theta[k], PETROSIAN_RATIO)
+        scale = max(KRON_FACTOR * row.kron, KRON_MINIMUM)
+        wide = max(PETROSIAN_FACTOR * row.petrosian, KRON_MINIMUM)
+        if max(scale, wide) * a[k] + 1 > reach:
+            v, s, states, bits, x0, y0, _ = cut(
+                image, variance, bad, segmentation, flags, number[k], x[k], y[k], max(scale, wide) * a[k] + 2
+            )  # fmt: skip
+        cx, cy = x[k] - x0, y[k] - y0
+        row.auto, row.auto_variance, area, replaced, outside, _ = ellipse_sum(
+            v, s, states, bits, cx, cy, scale * a[k], scale * b[k], theta[k]
+        )
+        row.replaced, row.outside = replaced / max(area, 1e-9), outside
+        row.petro, row.petro_variance, _, _, _, _ = ellipse_sum(
+            v, s, states, bits, cx, cy, wide * a[k], wide * b[k], theta[k]
+        )
+        _, _, _, _, _, row.flags = ellipse_sum(v, s, states, bits, cx, cy, 3 * a[k], 3 * b[k], theta[k])
+        total = row.auto if row.auto > 0 else max(row.iso, 1e-6)
+        row.radius = light_radius(v, cx, cy, 6 * a[k], 0.5 * total)
+        # in the noise, half of the light may lie far beyond the source
+        radius = max(min(row.radius, 3 * a[k]), 0.7)
+        sigma = radius * SIGMA_PER_HALF_LIGHT_RADIUS
+        row.x, row.y, row.var_x, row.var_y, row.converged = _centred(
+            image, variance, bad, segmentation, flags, number[k], x[k], y[k], sigma, per_electron
+        )
+        v, s, states, bits, x0, y0, _ = cut(
+            image, variance, bad, segmentation, flags, number[k], row.x, row.y, max(widest, 1.7 * radius, 2.0) + 2
+        )  # fmt: skip
+        row.fwhm = profile_width(v, states, row.x - x0, row.y - y0, max(1.7 * radius, 2.0))
+        for m in range(apertures.size):
+            r = apertures[m] / 2
+            sums[k, m, 0], sums[k, m, 1], _, _, _, _ = ellipse_sum(
+                v, s, states, bits, row.x - x0, row.y - y0, r, r, 0.0
             )
-            if not total > 0 or math.hypot(at_x + dx - x[k], at_y + dy - y[k]) > 2 * sigma[k]:
-                break
-            at_x, at_y = at_x + dx, at_y + dy
-            result[k, 0], result[k, 1], result[k, 2], result[k, 3] = at_x, at_y, var_x, var_y
-            if dx * dx + dy * dy < 1e-8:
-                result[k, 4] = 1
-                break
-
-
-@njit(cache=True, nogil=True)
-def _fit_quality(values, distances, count, alpha):
-    """Return how much of the sum of squares a Moffat profile of this width explains (best amplitude)."""
-    product = square = 0.0
-    for n in range(count):
-        model = (1 + distances[n] / (alpha * alpha)) ** -MOFFAT_BETA
-        product += values[n] * model
-        square += model * model
-    return product * product / square if product > 0 else 0.0
-
-
-@njit(cache=True, nogil=True)
-def _profile_widths(image, variance, bad, segmentation, number, x, y, radius, width):
-    golden = (math.sqrt(5.0) - 1) / 2
-    for k in range(x.size):
-        reach = math.ceil(radius[k])
-        values, distances = np.empty((2 * reach + 3) ** 2), np.empty((2 * reach + 3) ** 2)
-        count = 0
-        for j in range(math.floor(y[k]) - reach, math.ceil(y[k]) + reach + 1):
-            for i in range(math.floor(x[k]) - reach, math.ceil(x[k]) + reach + 1):
-                distance = (i - x[k]) ** 2 + (j - y[k]) ** 2
-                if distance > radius[k] ** 2:
-                    continue
-                value, _, state = _pixel(image, variance, bad, segmentation, number[k], i, j, x[k], y[k])
-                if state < _MISSING:
-                    values[count], distances[count] = value, distance
-                    count += 1
-        low, high = math.log(0.2), math.log(4 * radius[k])
-        for _ in range(24):
-            first, second = high - golden * (high - low), low + golden * (high - low)
-            if _fit_quality(values, distances, count, math.exp(first)) > _fit_quality(
-                values, distances, count, math.exp(second)
-            ):
-                high = second
-            else:
-                low = first
-        alpha = math.exp((low + high) / 2)
-        if count > 4 and _fit_quality(values, distances, count, alpha) > 0:
-            width[k] = alpha

@@ -1,4 +1,4 @@
-"""Pixel loops of `awe.kernels.combine`: one pixel of a stack of images at a time."""
+"""Pixel loops of `awe.kernels.combine`: many pixels of a stack of images side by side."""
 
 import numpy as np
 from numba import njit
@@ -6,6 +6,8 @@ from numba import njit
 TILE = 64
 FEW = 8
 MEAN, MEDIAN, CLIPPED = 0, 1, 2
+CHUNK = 4 * TILE
+_LARGEST = np.float32(3.4028235e38)
 
 
 @njit(nogil=True, cache=True)
@@ -52,7 +54,7 @@ def _weighted_mean(values, owner, size, weight):
 
 
 @njit(nogil=True, cache=True)
-def _spread(values, owner, size, weight, ordered):
+def _scatter(values, owner, size, weight, ordered):
     """Return the spread of a pixel's values in units of weight 1: see `awe.kernels.combine.spread_corrections`."""
     if size <= FEW:
         mean, _ = _weighted_mean(values, owner, size, weight)
@@ -83,96 +85,196 @@ def tile_sigmas(stack, weight, corrections):
                 for x in range(tx * TILE, min((tx + 1) * TILE, nx), 2):
                     size = _gather(stack, y, x, values, owner)
                     if size > 1:
-                        spreads[found] = _spread(values, owner, size, weight, ordered) * corrections[size]
+                        spreads[found] = _scatter(values, owner, size, weight, ordered) * corrections[size]
                         found += 1
             sigmas[ty, tx] = np.median(spreads[:found]) if found else 0.0
     return sigmas
 
 
-@njit(nogil=True, cache=True)
-def _value_variance(index, level, sigma, gain, read_variance, weight, scale):
-    """Return the variance of one scaled value: of the noise model, or of the pooled spread where there is none."""
-    if gain > 0:
-        return scale[index] * (scale[index] * read_variance + max(level, 0.0) / gain)
-    return sigma * sigma / weight[index]
+def sorting_network(count: int) -> np.ndarray:
+    """Return the pairs of places to compare and exchange, in turn, that sort `count` values.
+
+    Batcher's odd-even merge sort (Knuth, The Art of Computer Programming 3, 5.2.2, algorithm M). What is compared does
+    not depend on the values, so many pixels are sorted side by side in vector registers.
+    """
+    pairs = []
+    p = top = 1 << max(0, (count - 1).bit_length() - 1)
+    while p > 0:
+        q, r, d = top, 0, p
+        while d > 0:
+            pairs += [(i, i + d) for i in range(count - d) if i & p == r]
+            d, q, r = q - p, q >> 1, p
+        p >>= 1
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 @njit(nogil=True, cache=True)
-def _reject(values, owner, size, ordered, variances, threshold, factors):
-    """Keep, at the front of values and owner, what lies within the threshold around the median; return how many."""
-    lower, upper = ordered[(size - 1) // 2], ordered[size // 2]
-    centre = 0.5 * (lower + upper)
-    # Outliers in half of an even number of images: cosmic rays add light, so the lower half is right.
-    if (upper - lower) ** 2 > 2 * threshold * threshold * variances[owner[0]]:
-        centre = lower
-    # A value better known than the median must not be rejected for the median's error.
-    floor = _median_variance(owner, size, variances, factors)
-    kept = 0
-    for k in range(size):
-        value, index = values[k], owner[k]
-        # Rounding of float32 must not reject equal values where the images have no noise.
-        if abs(value - centre) <= threshold * np.sqrt(max(variances[index], floor)) + 1e-6 * abs(centre):
-            values[kept], owner[kept] = value, index
-            kept += 1
-    return kept
+def _order(rows, network, ordered, size):
+    """Sort the values of each pixel of a row, those that are not finite last, and count the finite ones."""
+    count, nx = rows.shape
+    size[:] = 0
+    for k in range(count):
+        for x in range(nx):
+            finite = abs(rows[k, x]) <= _LARGEST
+            ordered[k, x] = rows[k, x] if finite else np.float32(np.inf)
+            size[x] += finite
+    for c in range(network.shape[0]):
+        first, second = ordered[network[c, 0]], ordered[network[c, 1]]
+        for x in range(nx):
+            a, b = first[x], second[x]
+            first[x], second[x] = (a if a < b else b), (b if a < b else a)
 
 
 @njit(nogil=True, cache=True)
-def _median_variance(owner, size, variances, factors):
-    total = 0.0
-    for k in range(size):
-        total += variances[owner[k]]
-    return factors[size] * total / size
+def _middles(ordered, size, lower, upper):
+    """Set the middle value or values of each pixel; 0 where it has none."""
+    for x in range(size.size):
+        lower[x] = ordered[(size[x] - 1) // 2, x] if size[x] else 0.0
+        upper[x] = ordered[size[x] // 2, x] if size[x] else 0.0
 
 
 @njit(nogil=True, cache=True)
-def _disagreement(values, owner, variances, threshold):
-    """Return the variance that two values too far apart imply, else 0."""
-    gap = (values[0] - values[1]) ** 2
-    unlikely = gap > threshold * threshold * (variances[owner[0]] + variances[owner[1]])
-    return 0.25 * gap if unlikely else 0.0
+def _weighted_sums(rows, weight, total, norm, size):
+    """Set sum and norm of the weighted finite values of each pixel, and count them."""
+    total[:], norm[:], size[:] = 0.0, 0.0, 0
+    for k in range(rows.shape[0]):
+        for x in range(total.size):
+            finite = abs(rows[k, x]) <= _LARGEST
+            total[x] += weight[k] * (rows[k, x] if finite else np.float32(0))
+            norm[x] += weight[k] if finite else 0.0
+            size[x] += finite
 
 
 @njit(nogil=True, cache=True)
-def _mean_of_pixel(values, owner, size, weight, variances):
-    """Return the weighted mean and its variance."""
-    mean, norm = _weighted_mean(values, owner, size, weight)
-    total = 0.0
-    for k in range(size):
-        total += weight[owner[k]] ** 2 * variances[owner[k]]
-    return mean, total / (norm * norm)
+def _mean_variances(rows, fixed, slope, light, size, found):
+    """Set the mean variance of the finite values of each pixel: fixed + slope * light of each image."""
+    found[:] = 0.0
+    for k in range(rows.shape[0]):
+        for x in range(found.size):
+            finite = abs(rows[k, x]) <= _LARGEST
+            found[x] += fixed[k] + slope[k] * light[x] if finite else 0.0
+    for x in range(found.size):
+        found[x] /= max(size[x], 1)
+
+
+@njit(nogil=True, cache=True)
+def _centres(rows, fixed, slope, light, lower, upper, threshold, centre):
+    """Set what values are compared with: the median, or the lower of two middles that are too far apart.
+
+    With outliers in half of an even number of images the lower half is right: cosmic rays add light.
+    """
+    for x in range(centre.size):
+        centre[x] = 0.5 * (lower[x] + upper[x])
+        gap = (upper[x] - lower[x]) ** 2
+        if gap > 0.0:
+            k = 0
+            while not abs(rows[k, x]) <= _LARGEST:
+                k += 1
+            if gap > 2 * threshold * threshold * (fixed[k] + slope[k] * light[x]):
+                centre[x] = lower[x]
+
+
+@njit(nogil=True, cache=True)
+def _mean_of_kept(rows, weight, fixed, slope, light, centre, floor, threshold, clip, size, sums):
+    """Sum the finite values or, to clip, those within the threshold around the centre if there are more than two.
+
+    `sums` are, for each pixel: weighted values, weights, squared weights times variances, number. A value better known
+    than the centre must not be rejected for the centre's error, hence its `floor`; nor for the rounding of float32.
+    """
+    total, norm, spread, kept = sums[0], sums[1], sums[2], sums[3]
+    sums[:] = 0.0
+    limit = np.empty(centre.size)
+    for k in range(rows.shape[0]):
+        if k == 0 or fixed[k] != fixed[k - 1] or slope[k] != slope[k - 1]:
+            for x in range(centre.size):
+                variance = max(fixed[k] + slope[k] * light[x], floor[x])
+                limit[x] = threshold * np.sqrt(variance) + 1e-6 * abs(centre[x]) if clip and size[x] > 2 else np.inf
+        for x in range(centre.size):
+            value = rows[k, x]
+            keep = (abs(value) <= _LARGEST) & (abs(value - centre[x]) <= limit[x])
+            total[x] += weight[k] * value if keep else 0.0
+            norm[x] += weight[k] if keep else 0.0
+            spread[x] += weight[k] * weight[k] * (fixed[k] + slope[k] * light[x]) if keep else 0.0
+            kept[x] += 1.0 if keep else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _disagreement(rows, x, fixed, slope, light, threshold):
+    """Return the variance that the two finite values of a pixel imply if they are too far apart, else 0."""
+    found, variance = 0, 0.0
+    pair = np.zeros(2)
+    for k in range(rows.shape[0]):
+        if abs(rows[k, x]) <= _LARGEST:
+            pair[found] = rows[k, x]
+            variance += fixed[k] + slope[k] * light[x]
+            found += 1
+    gap = (pair[0] - pair[1]) ** 2
+    return 0.25 * gap if gap > threshold * threshold * variance else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _levels(rows, weight, network, method, ordered, size, lower, upper, level):
+    """Set how many finite values each pixel has, and their mean or median."""
+    if method == MEAN:
+        _weighted_sums(rows, weight, lower, upper, size)
+        for x in range(size.size):
+            level[x] = lower[x] / upper[x] if size[x] else 0.0
+    else:
+        _order(rows, network, ordered, size)
+        _middles(ordered, size, lower, upper)
+        for x in range(size.size):
+            level[x] = 0.5 * (lower[x] + upper[x])
+
+
+@njit(nogil=True, cache=True)
+def _spread(rows, x, fixed, slope, light, method, size, sums, threshold, loss):
+    """Return the variance of the mean of what a pixel kept."""
+    found = sums[2, x] / (sums[1, x] * sums[1, x])
+    if method == CLIPPED and size > 2:
+        return loss * found
+    if method == CLIPPED and size == 2:
+        return max(found, _disagreement(rows, x, fixed, slope, light, threshold))
+    return found
 
 
 @njit(nogil=True, cache=True)
 def combine_band(
-    stack, weight, scale, sigmas, gain, read_variance, method, threshold, loss, factors, image, variance, used
+    stack, weight, scale, sigmas, gain, read_variance, method, threshold, loss, factors, network, image, variance, used
 ):
-    """Combine one band of rows into the output arrays."""
+    """Combine one band of rows into the output arrays, a stretch of pixels side by side."""
     count, ny, nx = stack.shape
-    values, ordered, variances = np.empty(count), np.empty(count), np.empty(count)
-    owner = np.empty(count, np.int64)
+    noisy = gain > 0
+    fixed = scale * scale * read_variance if noisy else np.zeros(count)
+    slope = scale if noisy else 1 / weight
+    rows, ordered = np.empty((count, CHUNK), np.float32), np.empty((count, CHUNK), np.float32)
+    size, sums = np.empty(CHUNK, np.int32), np.empty((4, CHUNK))
+    lower, upper, level, light, floor = (
+        np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
+    )  # fmt: skip
     for y in range(ny):
-        for x in range(nx):
-            size = _gather(stack, y, x, values, owner)
-            if size == 0:
-                image[y, x], variance[y, x], used[y, x] = np.nan, np.inf, 0
-                continue
-            level, _ = _weighted_mean(values, owner, size, weight)
+        for x0 in range(0, nx, CHUNK):
+            n = min(CHUNK, nx - x0)
+            rows[:, n:] = np.nan
+            for k in range(count):
+                rows[k, :n] = stack[k, y, x0 : x0 + n]
+            _levels(rows, weight, network, method, ordered, size, lower, upper, level)
+            for x in range(n):
+                light[x] = max(level[x], 0.0) / gain if noisy else sigmas[y // TILE, (x0 + x) // TILE] ** 2
             if method != MEAN:
-                ordered[:size] = values[:size]
-                _sort(ordered, size)
-                level = _middle(ordered, size)
-            sigma = 0.0 if gain > 0 else sigmas[y // TILE, x // TILE]
-            for k in range(size):
-                variances[owner[k]] = _value_variance(owner[k], level, sigma, gain, read_variance, weight, scale)
-            if method == MEDIAN:
-                mean, spread = level, _median_variance(owner, size, variances, factors)
-            else:
-                floor, excess = 0.0, 1.0
-                if method == CLIPPED and size > 2:
-                    size, excess = _reject(values, owner, size, ordered, variances, threshold, factors), loss
-                elif method == CLIPPED and size == 2:
-                    floor = _disagreement(values, owner, variances, threshold)
-                mean, spread = _mean_of_pixel(values, owner, size, weight, variances)
-                spread = max(excess * spread, floor)
-            image[y, x], variance[y, x], used[y, x] = mean, spread, size
+                _mean_variances(rows, fixed, slope, light, size, floor)
+                for x in range(CHUNK):
+                    floor[x] *= factors[size[x]] if size[x] else 0.0
+            if method == CLIPPED:
+                _centres(rows, fixed, slope, light, lower, upper, threshold, level)
+            if method != MEDIAN:
+                clip = method == CLIPPED
+                _mean_of_kept(rows, weight, fixed, slope, light, level, floor, threshold, clip, size, sums)
+            for x in range(n):
+                to = x0 + x
+                if size[x] == 0:
+                    image[y, to], variance[y, to], used[y, to] = np.nan, np.inf, 0
+                elif method == MEDIAN:
+                    image[y, to], variance[y, to], used[y, to] = level[x], floor[x], size[x]
+                else:
+                    image[y, to], used[y, to] = sums[0, x] / sums[1, x], sums[3, x]
+                    variance[y, to] = _spread(rows, x, fixed, slope, light, method, size[x], sums, threshold, loss)

@@ -22,6 +22,7 @@ from awe.model.science import BackgroundFrame, CosmicMap, ReducedFrame, Saturate
 from awe.model.astrometric import AstrometricParameters
 from awe.model.photometric import PhotometricParameters
 from awe.model.coadd import Coadd, RegriddedFrame
+from awe.model.psf import PsfModel
 from awe.model.catalogue import AssociateList, SourceList
 from awe.model.ingested import Ingested
 from awe.model.rendering import PositionList, Rendering
@@ -58,6 +59,7 @@ __all__ = [
     "PhotometricParameters",
     "PositionList",
     "Process",
+    "PsfModel",
     "QualityFlag",
     "RawBiasFrame",
     "RawDarkFrame",

@@ -12,6 +12,7 @@ from awe.model.frame import Frame
 from awe.model.lineage import described, measured, parameter, uses
 from awe.model.persistent import Base, Persistent
 from awe.model.photometric import PhotometricParameters
+from awe.model.psf import PsfModel
 from awe.model.rules import Of
 from awe.model.science import BackgroundFrame, WeightFrame
 
@@ -34,6 +35,7 @@ class SourceList(Persistent):
     photometry: Mapped[PhotometricParameters | None] = uses(
         "its zeropoint, if it is a reduced frame", Of(only="ReducedFrame", reduced="frame")
     )
+    psf: Mapped[PsfModel | None] = uses("its PSF, for fluxes and classification", Of("frame", external=True))
     name: Mapped[str] = described("name", default="", index=True)
     n_sources: Mapped[int | None] = measured("number of sources")
     seeing: Mapped[float | None] = measured("FWHM of stars", unit="arcsec", ucd="instr.obsty.seeing")
@@ -121,6 +123,20 @@ SOURCES = Table(
     _column("FLUXERR_AUTO", REAL, "its error", "adu", "stat.error;phot.count"),
     _column("MAG_AUTO", REAL, "magnitude in the Kron ellipse", "mag", "phot.mag;meta.main"),
     _column("MAGERR_AUTO", REAL, "its error, without that of the zeropoint", "mag", "stat.error;phot.mag"),
+    _column("PETRO_RADIUS", REAL, "Petrosian radius in units of A_IMAGE", "", "phys.angSize"),
+    _column("FLUX_PETRO", REAL, "flux within two Petrosian radii", "adu", "phot.count"),
+    _column("FLUXERR_PETRO", REAL, "its error", "adu", "stat.error;phot.count"),
+    _column("XPSF_IMAGE", Double, "x of the fitted PSF; first pixel is 0", "pixel", "pos.cartesian.x"),
+    _column("YPSF_IMAGE", Double, "y of the fitted PSF; first pixel is 0", "pixel", "pos.cartesian.y"),
+    _column("ERRXPSF_IMAGE", REAL, "error of XPSF_IMAGE; none if the place was not fitted", "pixel", "stat.error"),
+    _column("ERRYPSF_IMAGE", REAL, "error of YPSF_IMAGE; none if the place was not fitted", "pixel", "stat.error"),
+    _column("FLUX_PSF", REAL, "flux of the fitted PSF", "adu", "phot.count"),
+    _column("FLUXERR_PSF", REAL, "its error", "adu", "stat.error;phot.count"),
+    _column("MAG_PSF", REAL, "magnitude of the fitted PSF", "mag", "phot.mag"),
+    _column("MAGERR_PSF", REAL, "its error, without that of the zeropoint", "mag", "stat.error;phot.mag"),
+    _column("CHI2_PSF", REAL, "mean square of the residuals of the fit in units of their errors", "", "stat.fit.chi2"),
+    _column("SPREAD_MODEL", REAL, "0 like the PSF, positive wider, negative sharper", "", "src.class.starGalaxy"),
+    _column("SPREADERR_MODEL", REAL, "its error", "", "stat.error"),
     *(
         column
         for n in (1, 2, 3)
@@ -132,7 +148,12 @@ SOURCES = Table(
     _column("PEAK", REAL, "largest pixel above the background", "adu", "phot.count;stat.max"),
     _column("BACKGROUND", REAL, "background at the source", "adu", "instr.skyLevel"),
     _column(
-        "FLAGS", Integer, "bits as in SExtractor: 1 neighbours, 2 blended, 4 saturated, 8 truncated", "", "meta.code"
+        "FLAGS",
+        Integer,
+        "bits as in SExtractor: 1 neighbours, 2 blended, 4 saturated, 8 truncated, 16 aperture incomplete; "
+        "256 windowed position failed",
+        "",
+        "meta.code",
     ),
     _column("IMAFLAGS", Integer, "bits of the flag map in the ellipse", "", "meta.code"),
     _column("STELLARITY", REAL, "0 extended ... 1 point-like", "", "src.class.starGalaxy"),

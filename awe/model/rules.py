@@ -55,17 +55,20 @@ class Of:
 
     `Of("reduced")` for a `CosmicMap` asks for the map whose `reduced` is the product's `reduced`.
     `Of(raw="reduced.raw")` fills the key `raw` by following a path. It gives None where the path does,
-    or where `only` names a class that the object in the role does not have.
+    or where `only` names a class that the object in the role does not have, or where the object was made elsewhere,
+    unless `external` says that it can be made of such a one too.
     """
 
     roles: tuple[str, ...]
     paths: tuple[tuple[str, str], ...]
     only: str
+    external: bool
 
-    def __init__(self, *roles: str, only: str = "", **paths: str) -> None:
+    def __init__(self, *roles: str, only: str = "", external: bool = False, **paths: str) -> None:
         object.__setattr__(self, "roles", roles)
         object.__setattr__(self, "paths", tuple(paths.items()))
         object.__setattr__(self, "only", only)
+        object.__setattr__(self, "external", external)
 
     def __str__(self) -> str:
         of = [f"the same `{role}`" for role in self.roles] + [f"`{name}` = `{path}`" for name, path in self.paths]
@@ -75,7 +78,7 @@ class Of:
         """Return the wanted product, found or still to be made."""
         key = {role: getattr(product, role) for role in self.roles}
         key |= {name: follow(product, path) for name, path in self.paths}
-        if any(value is None or is_external(value) for value in key.values()):
+        if any(value is None or (is_external(value) and not self.external) for value in key.values()):
             return None  # what was made elsewhere brings along what there is of it
         if self.only and any(type(value).__name__ != self.only for value in key.values()):
             return None

@@ -70,8 +70,8 @@ class CosmicMap(Frame):
     @dataclass(frozen=True)
     class Parameters:
         sigma_clip: float = parameter(4.5, "significance of a hit", unit="sigma")
-        object_limit: float = parameter(5.0, "contrast between a hit and the fine structure of a star")
-        neighbours: float = parameter(0.4, "part of sigma_clip that suffices beside a hit")
+        object_limit: float = parameter(3.5, "contrast between a hit and the fine structure of a star")
+        neighbours: float = parameter(0.35, "part of sigma_clip that suffices beside a hit")
         iterations: int = parameter(4, "most passes over the frame")
 
 

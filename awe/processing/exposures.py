@@ -1,6 +1,7 @@
 """Raw exposures as the tasks need them: trimmed to the pixels that saw light, with the overscan removed."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +61,29 @@ def combined(
 ) -> Combined:
     """Combine the prepared images of raw frames; they wait on disk, so that any number of them can be combined."""
     with products.scratch() as folder:
-        images = [_on_disk(prepare(raw), folder / f"{number}.npy") for number, raw in enumerate(raws)]
+        images = [_on_disk(prepare(raw), folder / f"{number}.float32") for number, raw in enumerate(raws)]
         shapes = {image.shape for image in images}
         if len(shapes) > 1:
             raise ValueError(f"the frames to combine have different sizes: {sorted(shapes)}")
 
         def read(index: int, y0: int, y1: int) -> np.ndarray:
-            return np.asarray(images[index][y0:y1])
+            return images[index].rows(y0, y1)
 
         return combine(read, len(images), images[0].shape, method, threshold, scales=scales, noise=noise)
 
 
-def _on_disk(image: np.ndarray, path: Path) -> np.ndarray:
-    np.save(path, image)
-    return np.load(path, mmap_mode="r")
+@dataclass(frozen=True)
+class _OnDisk:
+    """An image in a file, of which rows are read: mapped pages of many files would count as memory in use."""
+
+    path: Path
+    shape: tuple[int, int]
+
+    def rows(self, y0: int, y1: int) -> np.ndarray:
+        width = self.shape[1]
+        return np.fromfile(self.path, np.float32, (y1 - y0) * width, offset=4 * y0 * width).reshape(-1, width)
+
+
+def _on_disk(image: np.ndarray, path: Path) -> _OnDisk:
+    image.astype(np.float32, copy=False).tofile(path)
+    return _OnDisk(path, (image.shape[0], image.shape[1]))

@@ -1,103 +1,61 @@
 """Extract sources from a frame, and associate the sources of several lists."""
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
-from awe.errors import TaskFailed
 from awe.kernels.association import associate
-from awe.kernels.background import background_map
-from awe.kernels.detection import detect, stars
+from awe.kernels.detection import catalogue_of, find, stars
+from awe.kernels.psf_model import measure_with_psf
 from awe.kernels.wcs import Wcs, separation
 from awe.kernels.zeropoint import MAG_PER_RELATIVE
 from awe.model.catalogue import ASSOCIATES, SOURCES, AssociateList, SourceList
-from awe.model.lineage import is_external
 from awe.model.persistent import QualityFlag
 from awe.model.sky import SOURCE_DEPTH, cells_at
 from awe.processing.products import Products
+from awe.processing.psf import read_psf
+from awe.processing.scenes import calibration_of, scene_of, threads_for
 from awe.processing.tasks import makes
 
 DEPTH_ERROR = 0.2
 """Magnitude error that defines the depth of a list."""
-EXTERNAL_SKY_SIGMAS = 5.0
-"""Significance of what is left out when the sky of a frame made elsewhere is measured."""
 
 
-@dataclass(frozen=True)
-class _Scene:
-    """What detection needs of a frame, wherever it comes from."""
-
-    image: np.ndarray
-    weight: np.ndarray | None
-    flags: np.ndarray | None
-    background: Any
-    gain: float
-    wcs: Wcs | None
-    zeropoint: float | None
-    """Magnitude of 1 adu."""
-
-
-@makes(SourceList, version=1)
+@makes(SourceList, version=2)
 def make_source_list(product: SourceList, products: Products) -> None:
     """Detect and measure the sources of a frame; their rows go into the table of sources."""
-    scene = _scene(product, products)
-    p = product.parameters
-    scale = scene.wcs.scale if scene.wcs is not None else 1.0
-    rows = detect(
-        scene.image,
-        scene.weight,
-        scene.flags,
-        background=scene.background,
+    p, calibrated = product.parameters, calibration_of(product)
+    wcs = Wcs.from_header(calibrated.cards) if calibrated.cards else None
+    scale = wcs.scale if wcs is not None else 1.0
+    scene = scene_of(product, products)
+    threads = threads_for(scene)
+    found = find(
+        scene,
         threshold=p.detect_thresh,
         min_area=p.detect_minarea,
-        gain=scene.gain,
-        apertures=tuple(diameter / scale for diameter in (p.aperture_1, p.aperture_2, p.aperture_3)),
         deblend_levels=p.deblend_nthresh,
         deblend_contrast=p.deblend_mincont,
         clean=p.clean_param,
+        threads=threads,
     )
-    columns = _columns(rows, scene)
+    diameters = tuple(diameter / scale for diameter in (p.aperture_1, p.aperture_2, p.aperture_3))
+    rows = catalogue_of(scene, found, diameters, threads)
+    columns = _columns(rows) | _places(rows, wcs) | _magnitudes("AUTO", rows, calibrated.zeropoint)
+    if product.psf is not None and product.psf.filename:
+        fitted = measure_with_psf(scene, found, read_psf(product.psf, products), rows, threads)
+        columns |= {name: fitted[name] for name in fitted.dtype.names or ()}
+        columns |= _magnitudes("PSF", fitted, calibrated.zeropoint)
+    elif product.psf is not None:
+        product.note(f"without PSF photometry: {product.psf} has no model")
     products.add_rows(SOURCES, columns)
-    _describe(product, rows, columns, scale, scene.zeropoint)
+    _describe(product, rows, columns, scale, calibrated.zeropoint)
 
 
-def _scene(product: SourceList, products: Products) -> _Scene:
-    frame: Any = product.frame
-    planes = products.planes(frame)
-    names = [n for n in ("IMAGE", "WEIGHT", "FLAGS") if n in planes]
-    if "IMAGE" not in names:
-        raise TaskFailed(f"{frame} holds no image in which sources could be found, only {', '.join(names)}")
-    image = planes.rows("IMAGE")
-    weight = planes.rows("WEIGHT") if "WEIGHT" in names else None
-    if weight is not None:
-        # neighbouring pixels of a regridded image are correlated: sums over many of them are noisier by this factor
-        weight = weight / np.float32(getattr(frame, "noise_scale", None) or 1.0) ** 2
-    flags = planes.rows("FLAGS") if "FLAGS" in names else None
-    background: Any = 0.0
-    cards, zeropoint = frame.wcs, getattr(frame, "zeropoint", None)
-    if product.weight is not None:
-        weight, flags = products.plane(product.weight, "WEIGHT"), products.plane(product.weight, "FLAGS")
-    if is_external(frame):  # nobody said whether its sky was subtracted
-        background = background_map(image, weight=weight, mask_sources=EXTERNAL_SKY_SIGMAS).level
-    if product.background is not None:
-        background = products.plane(product.background, "IMAGE")
-    if product.astrometry is not None:
-        cards = product.astrometry.wcs
-    if product.photometry is not None:
-        zeropoint = product.photometry.zeropoint + 2.5 * np.log10(frame.exptime or 1.0)
-    wcs = Wcs.from_header(cards) if cards else None
-    return _Scene(image, weight, flags, background, getattr(frame, "gain", None) or np.inf, wcs, zeropoint)
-
-
-def _columns(rows: np.ndarray, scene: _Scene) -> dict[str, np.ndarray]:
+def _columns(rows: np.ndarray) -> dict[str, np.ndarray]:
     own = set(SOURCES.c.keys())
     columns = {name: rows[name] for name in rows.dtype.names or () if name in own}
     for n in range(3):
         columns[f"FLUX_APER_{n + 1}"] = rows["FLUX_APER"][:, n]
         columns[f"FLUXERR_APER_{n + 1}"] = rows["FLUXERR_APER"][:, n]
     columns["SID"] = np.arange(len(rows))
-    columns |= _places(rows, scene.wcs) | _magnitudes(rows, scene.zeropoint)
     return columns
 
 
@@ -123,11 +81,11 @@ def _wrapped(difference: np.ndarray) -> np.ndarray:
     return (difference + 180) % 360 - 180
 
 
-def _magnitudes(rows: np.ndarray, zeropoint: float | None) -> dict[str, np.ndarray]:
-    flux = np.where(rows["FLUX_AUTO"] > 0, rows["FLUX_AUTO"], np.nan)
-    error = MAG_PER_RELATIVE * rows["FLUXERR_AUTO"] / flux
+def _magnitudes(kind: str, rows: np.ndarray, zeropoint: float | None) -> dict[str, np.ndarray]:
+    flux = np.where(rows[f"FLUX_{kind}"] > 0, rows[f"FLUX_{kind}"], np.nan)
+    error = MAG_PER_RELATIVE * rows[f"FLUXERR_{kind}"] / flux
     magnitude = zeropoint - 2.5 * np.log10(flux) if zeropoint is not None else np.full(len(rows), np.nan)
-    return {"MAG_AUTO": magnitude, "MAGERR_AUTO": error}
+    return {f"MAG_{kind}": magnitude, f"MAGERR_{kind}": error}
 
 
 def _describe(

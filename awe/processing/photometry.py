@@ -27,7 +27,7 @@ STARS = np.dtype(
 """Rows of the file: detections with their adu/s, and of those with a known magnitude, that and the residual (mag)."""
 
 
-@makes(PhotometricParameters, version=2)
+@makes(PhotometricParameters, version=3)
 def make_photometric_parameters(product: PhotometricParameters, products: Products) -> None:
     """Compare fluxes with known magnitudes; else take the zeropoint of the standard field, or a relative one."""
     reduced = product.reduced

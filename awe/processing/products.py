@@ -92,12 +92,13 @@ class Products:
             write_image(path, planes, header)
             self._keep(product, path)
 
-    def write_table(self, product: Any, table: np.ndarray, name: str) -> None:
-        """Store a table as the file of a product that has no image."""
+    def write_table(self, product: Any, table: np.ndarray, name: str, cards: Mapping[str, Any] | None = None) -> None:
+        """Store a table, with cards in its own header, as the file of a product that has no image."""
         header = fits.Header()
         for keyword, value, comment in cards_of(product):
             header[keyword] = (value, comment[: max(0, ROOM - len(str(value)))])
         hdu = fits.BinTableHDU(table, name=name)
+        hdu.header.update(cards or {})
         with self.scratch() as folder:
             path = folder / "product.fits"
             fits.HDUList([fits.PrimaryHDU(header=header), hdu]).writeto(path, checksum=True)
@@ -123,7 +124,7 @@ class Products:
 
 def file_name(product: Any, project: str, digest: str) -> str:
     """Return the name of a product's file: kind, project, instrument, filter, chip, class, MJD, checksum."""
-    like = product if isinstance(product, Frame) else getattr(product, "reduced", product)
+    like = product if isinstance(product, Frame) else getattr(product, "reduced", getattr(product, "frame", product))
     words = [
         "Cal" if isinstance(product, Calibration) else "Sci",
         project,

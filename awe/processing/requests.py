@@ -17,6 +17,7 @@ from awe.model.lineage import Wanted, inputs, is_external
 from awe.model.night import night_bounds
 from awe.model.observation import GridTarget
 from awe.model.persistent import Persistent
+from awe.model.psf import PsfModel
 from awe.model.queries import select_named
 from awe.model.raw import RawFrame, RawScienceFrame
 from awe.model.science import ReducedFrame
@@ -43,7 +44,7 @@ def targets(session: Session, cls: Any, **named: Any) -> list[Wanted]:
         return [_of_frame(session, cls, named["frame"])]
     if cls is AssociateList:
         return _associate_lists(session, named)
-    if cls in (Coadd, RegriddedFrame) or (cls is SourceList):
+    if cls in (Coadd, RegriddedFrame, SourceList, PsfModel):
         return _on_grids(session, cls, named)
     if issubclass(cls, Calibration):
         return _calibrations(session, cls, named)
@@ -103,7 +104,7 @@ def _calibrations(session: Session, cls: Any, named: dict[str, Any]) -> list[Wan
 
 def _of_frame(session: Session, cls: Any, number: int) -> Wanted:
     frame = _by_id(session, Persistent, number)
-    if is_external(frame) and cls is not SourceList:
+    if is_external(frame) and cls not in (SourceList, PsfModel):
         raise BadRequest(f"{frame} was made elsewhere and is calibrated: of it a SourceList is made, no {cls.__name__}")
     for name in cls.__key__:
         if name in inputs(cls) and isinstance(frame, inputs(cls)[name].source) and len(cls.__key__) == 1:
@@ -137,7 +138,7 @@ def _on_grids(session: Session, cls: Any, named: dict[str, Any]) -> list[Wanted]
             found += [Wanted(cls, {"reduced": Wanted(ReducedFrame, {"raw": r}), "grid_target": grid}) for r in members]
             continue
         coadds = [Wanted(Coadd, {"grid_target": grid, "filter": f}) for f in filters.values()]
-        found += [Wanted(SourceList, {"frame": c}) for c in coadds] if cls is SourceList else coadds
+        found += [Wanted(cls, {"frame": c}) for c in coadds] if cls in (SourceList, PsfModel) else coadds
     return found
 
 

@@ -111,13 +111,17 @@ class Truth:
         Only those where the cosmic ray left at least `least_charge` (adu), or which hold as much; the last pixel
         of a trail is not full.
         """
+        charge = self.charge(file, chip, flag)
+        return (charge > 0) & (charge >= least_charge)
+
+    def charge(self, file: str, chip: str, flag: PixelFlag) -> NDArray[np.float32]:
+        """Return the charge (adu) that cosmic rays left in each pixel (COSMIC), or full pixels hold (SATURATED)."""
         exposure, number = list(self.exposures).index(file), self.chips.index(chip)
         rows = self._pixels
         rows = rows[(rows["exposure"] == exposure) & (rows["chip"] == number) & (rows["flag"] == int(flag))]
-        rows = rows[rows["charge"] >= least_charge]
-        mask = np.zeros(self.plan.chip_shape, bool)
-        mask[rows["y"], rows["x"]] = True
-        return mask
+        charge = np.zeros(self.plan.chip_shape, np.float32)
+        charge[rows["y"], rows["x"]] = rows["charge"]
+        return charge
 
     @cached_property
     def _pixels(self) -> NDArray[np.void]:

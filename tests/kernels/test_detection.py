@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import sep
 from scipy.special import ndtr
 
 from awe.kernels.detection import SourceFlag, detect, half_sample_mode, stars
@@ -152,18 +151,6 @@ def test_blends_saturated_and_truncated_sources_are_flagged():
     assert cut["FLAGS"] & SourceFlag.TRUNCATED
     assert cut["FLAGS"] & SourceFlag.APERTURE_INCOMPLETE
     assert len(found) == 5
-
-
-def test_a_full_buffer_of_sep_is_enlarged():
-    before = sep.get_extract_pixstack()
-    x, y, shape = grid_of_stars(np.random.default_rng(1), 4)
-    try:
-        sep.set_extract_pixstack(200)
-        found = detect(star_image(x, y, 1e5, shape), rms=1.0)
-    finally:
-        sep.set_extract_pixstack(before)
-
-    assert len(found) == 16
 
 
 def test_a_background_map_is_subtracted_and_kept():

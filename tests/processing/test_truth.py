@@ -26,10 +26,13 @@ from awe.model import (
     CosmicMap,
     HotPixelMap,
     PhotometricParameters,
+    PsfModel,
     ReadNoise,
     RegriddedFrame,
+    SourceList,
     WeightFrame,
 )
+from awe.model.catalogue import SOURCES
 from awe.processing.catalogues import add_catalogue
 from awe.processing.engine import execute
 from awe.processing.ingest import Ingester
@@ -79,7 +82,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory, make_tables: Any) -> Iter
         add_catalogue(engine, store, settings, night.reference_catalogue, "simulated", "plain")
         with Session(engine) as session:
             outcome = execute(plan(session, targets(session, Coadd, object="SIM-A")), engine, settings)
+            sources = execute(plan(session, targets(session, SourceList, object="SIM-A")), engine, settings)
         assert outcome.failed == {}
+        assert sources.failed == {}
         with Session(engine) as session:
             yield Observed(night.truth, session, store)
         engine.dispose()
@@ -161,6 +166,32 @@ def test_errors_of_fluxes_are_the_scatter_of_fluxes(observed):
     # the error of a sigma of n values is 1/sqrt(2n)
     assert chosen.sum() > 150
     assert sigma == pytest.approx(1, abs=0.1 + 1 / np.sqrt(2 * chosen.sum()))
+
+
+def test_the_psf_of_the_coadd_tells_fluxes_and_stars(observed):
+    (psf,), (found,) = observed.all(PsfModel), observed.all(SourceList)
+    rows = observed.session.execute(SOURCES.select().where(SOURCES.c.SLID.in_([found.object_id]))).mappings().all()
+    columns = {name: np.array([row[name] for row in rows], float) for name in rows[0]}
+    stars, wcs = observed.truth.objects, Wcs.from_header(found.frame.wcs)
+    x, y = wcs.to_pixel(stars["ra"], stars["dec"])
+    near = cKDTree(np.column_stack([x, y]))
+    distance, number = near.query(np.column_stack([columns["XPSF_IMAGE"], columns["YPSF_IMAGE"]]))
+    pairs = near.query_ball_point(np.column_stack([x, y]), 14.0)
+    magnitude = stars["mag_r"]
+    alone = np.array([all(j == i or magnitude[j] > magnitude[i] + 6 for j in others) for i, others in enumerate(pairs)])
+    good = (distance < 1) & (columns["FLAGS"] == 0) & (columns["IMAFLAGS"] == 0) & alone[number]
+    good &= columns["MAGERR_PSF"] < 0.005
+    off = columns["MAG_PSF"][good] - magnitude[number[good]]
+    spread = columns["SPREAD_MODEL"][good]
+    print(f"{good.sum()} stars, PSF of {psf.n_stars}: {np.median(off):+.4f} mag, sigma {robust_sigma(off):.4f}")
+
+    assert psf.n_stars > 20
+    assert psf.seeing == pytest.approx(found.seeing, rel=0.1)
+    assert psf.filename.startswith("Sci-")
+    assert good.sum() > 20
+    assert abs(np.median(off)) < 0.015  # the zeropoint is known to 0.01
+    assert robust_sigma(off) < 0.015
+    assert np.mean(np.abs(spread) < 0.003) > 0.95
 
 
 def blank(observed: Observed, coadd: Any, radius: float) -> np.ndarray:

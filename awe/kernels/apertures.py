@@ -1,0 +1,167 @@
+"""Sums and radii of the light of one source, on its stamp (`awe.kernels.stamps`)."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from awe.kernels.stamps import MISSING, OUTSIDE, REPLACED
+
+SUBPIXELS = 7
+RINGS = 8
+"""Rings per pixel in which the growth of a source is summed."""
+PETROSIAN_RINGS = 4
+"""Rings per unit of A_IMAGE."""
+
+
+@njit(cache=True, nogil=True)
+def conic(a, b, theta):
+    """Return the coefficients of the ellipse cxx dx^2 + cyy dy^2 + cxy dx dy = 1."""
+    cosine, sine = math.cos(theta), math.sin(theta)
+    cxx, cyy = (cosine / a) ** 2 + (sine / b) ** 2, (sine / a) ** 2 + (cosine / b) ** 2
+    return cxx, cyy, 2 * cosine * sine * (1 / a**2 - 1 / b**2)
+
+
+@njit(cache=True, nogil=True)
+def _share(dx, dy, cxx, cyy, cxy):
+    """Return the fraction of the pixel at (dx, dy) that lies in the ellipse."""
+    inside = 0
+    for m in range(SUBPIXELS):
+        sy = dy + (m + 0.5) / SUBPIXELS - 0.5
+        for n in range(SUBPIXELS):
+            sx = dx + (n + 0.5) / SUBPIXELS - 0.5
+            inside += cxx * sx * sx + cyy * sy * sy + cxy * sx * sy <= 1
+    return inside / SUBPIXELS**2
+
+
+@njit(cache=True, nogil=True)
+def _box(shape, x, y, half_x, half_y):
+    """Return the first and last rows and columns of a stamp that a figure of this extent touches."""
+    ny, nx = shape
+    first_j, last_j = max(0, math.floor(y - half_y)), min(ny - 1, math.ceil(y + half_y))
+    return first_j, last_j, max(0, math.floor(x - half_x)), min(nx - 1, math.ceil(x + half_x))
+
+
+@njit(cache=True, nogil=True)
+def ellipse_sum(values, spreads, states, bits, x, y, a, b, theta):
+    """Return flux, variance, area, replaced area, area off the image, and all flags, of an ellipse.
+
+    (x, y) is the centre on the stamp; a and b are semi-axes (pixel), theta (radian) is from x towards y.
+    """
+    cxx, cyy, cxy = conic(a, b, theta)
+    determinant = cxx * cyy - cxy**2 / 4
+    half_x, half_y = math.sqrt(cyy / determinant), math.sqrt(cxx / determinant)
+    margin = 0.71 * math.sqrt(cxx + cyy)
+    inner, outer = max(1 - margin, 0.0) ** 2, (1 + margin) ** 2
+    flux = variance = area = replaced = outside = 0.0
+    seen = np.uint8(0)
+    first_j, last_j, first_i, last_i = _box(values.shape, x, y, half_x, half_y)
+    for j in range(first_j, last_j + 1):
+        dy = j - y
+        for i in range(first_i, last_i + 1):
+            dx = i - x
+            radius = cxx * dx * dx + cyy * dy * dy + cxy * dx * dy
+            if radius > outer:
+                continue
+            share = 1.0 if radius < inner else _share(dx, dy, cxx, cyy, cxy)
+            if share == 0:
+                continue
+            state = states[j, i]
+            flux += share * values[j, i]
+            variance += share * spreads[j, i]
+            area += share
+            seen |= bits[j, i]
+            if (state == REPLACED) | (state == MISSING):
+                replaced += share
+            if state == OUTSIDE:
+                outside += share
+    return flux, variance, area, replaced, outside, seen
+
+
+@njit(cache=True, nogil=True)
+def kron_radius(values, x, y, a, b, theta):
+    """Return sum(r I) / sum(I) within 6 a x 6 b (Kron 1980, ApJS 43, 305); 0 if the light is not positive.
+
+    a and b are the rms along the axes; r, and what is returned, is in units of them.
+    """
+    cxx, cyy, cxy = conic(a, b, theta)
+    determinant = cxx * cyy - cxy**2 / 4
+    half_x, half_y = 6 * math.sqrt(cyy / determinant), 6 * math.sqrt(cxx / determinant)
+    total = moment = 0.0
+    first_j, last_j, first_i, last_i = _box(values.shape, x, y, half_x, half_y)
+    for j in range(first_j, last_j + 1):
+        dy = j - y
+        for i in range(first_i, last_i + 1):
+            dx = i - x
+            r = cxx * dx * dx + cyy * dy * dy + cxy * dx * dy
+            if r <= 36:
+                total += values[j, i]
+                moment += math.sqrt(r) * values[j, i]
+    return moment / total if total > 0 and moment > 0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def petrosian_radius(values, x, y, a, b, theta, ratio):
+    """Return where the light of a ring falls below `ratio` times the mean light within (Petrosian 1976, ApJ 209, L1).
+
+    Rings are ellipses of the shape of the source; the radius is in units of a, at most 6.
+    """
+    cxx, cyy, cxy = conic(a, b, theta)
+    determinant = cxx * cyy - cxy**2 / 4
+    half_x, half_y = 6 * math.sqrt(cyy / determinant), 6 * math.sqrt(cxx / determinant)
+    light, area = np.zeros(6 * PETROSIAN_RINGS), np.zeros(6 * PETROSIAN_RINGS)
+    first_j, last_j, first_i, last_i = _box(values.shape, x, y, half_x, half_y)
+    for j in range(first_j, last_j + 1):
+        dy = j - y
+        for i in range(first_i, last_i + 1):
+            dx = i - x
+            ring = int(PETROSIAN_RINGS * math.sqrt(cxx * dx * dx + cyy * dy * dy + cxy * dx * dy))
+            if ring < light.size:
+                light[ring] += values[j, i]
+                area[ring] += 1
+    total = covered = 0.0
+    before = 1.0
+    for ring in range(light.size):
+        # a ring, with half of itself counted as within
+        mean = (total + light[ring] / 2) / max(covered + area[ring] / 2, 1e-9)
+        if area[ring] > 0 and ring > 0 and mean > 0:
+            now = light[ring] / area[ring] / mean
+            if now < ratio:
+                part = (before - ratio) / (before - now) if before > now else 1.0
+                return (ring - 0.5 + min(max(part, 0.0), 1.0)) / PETROSIAN_RINGS
+            before = now
+        total += light[ring]
+        covered += area[ring]
+    return 6.0
+
+
+@njit(cache=True, nogil=True)
+def light_radius(values, x, y, reach, wanted):
+    """Return the radius (pixel) of the circle that holds the light `wanted` (adu); `reach` if none within it does."""
+    growth = np.zeros(math.ceil(reach * RINGS) + 1)
+    first_j, last_j, first_i, last_i = _box(values.shape, x, y, reach, reach)
+    for j in range(first_j, last_j + 1):
+        for i in range(first_i, last_i + 1):
+            dx, dy = i - x, j - y
+            distance = dx * dx + dy * dy
+            if distance > (reach + 1) ** 2:
+                continue
+            # the nearer, the more the square of the pixel matters
+            parts = 5 if distance < 16 else 3 if distance < 64 else 1
+            value = values[j, i] / (parts * parts)
+            for m in range(parts):
+                sy = dy + (m + 0.5) / parts - 0.5
+                for n in range(parts):
+                    sx = dx + (n + 0.5) / parts - 0.5
+                    ring = int(math.sqrt(sx * sx + sy * sy) * RINGS)
+                    if ring < growth.size:
+                        growth[ring] += value
+    light = 0.0
+    for ring in range(growth.size):
+        if light + growth[ring] >= wanted:
+            # evenly bright within a ring
+            part = (wanted - light) / growth[ring] if growth[ring] > 0 else 0.0
+            inner, outer = ring / RINGS, (ring + 1) / RINGS
+            return math.sqrt(inner**2 + max(part, 0.0) * (outer**2 - inner**2))
+        light += growth[ring]
+    return reach

@@ -1,0 +1,116 @@
+"""Parts of a scene, each large enough for the sources that are measured on it, so that any image fits into memory."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from awe.kernels.isophotes import Isophotes
+from awe.kernels.photometry import Plane
+from awe.kernels.planes import Scene
+
+WHOLE_PIXELS = 1 << 24
+"""A scene up to this size is one region."""
+BAND_ROWS, MARGIN = 512, 256
+CHUNK_PIXELS = 1 << 19
+SLICES = 8
+"""Parts per thread into which the sources of a region are divided, so that threads end together."""
+
+Measure = Callable[[Plane, int, int, NDArray[np.int64]], None]
+"""Given a plane, the x and y of its first pixel in the image, and the numbers of the sources to measure on it."""
+
+
+class Regions:
+    """The parts of a scene on which sources are measured.
+
+    Sources that need few pixels around them share bands of rows; any that need more have a region of their own. What
+    is measured does not depend on where the bands lie.
+
+    Parameters
+    ----------
+    scene : Scene
+    found : Isophotes
+    x, y : arrays of n, pixel
+        Places of the sources.
+    reach : array of n, pixel
+        How far from its place pixels may matter to a source.
+    threads : int
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        found: Isophotes,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        reach: NDArray[Any],
+        threads: int = 1,
+    ) -> None:
+        self._scene, self._found, self._threads = scene, found, threads
+        self._parts = list(_parts(scene.shape, x, y, reach))
+        self._kept: Plane | None = None
+
+    def visit(self, measure: Measure) -> None:
+        """Call `measure` with each region, for some of its sources at a time, from some threads at a time."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            for box, sources in self._parts:
+                plane = self._plane(box, pool)
+                many = min(SLICES * self._threads, len(sources)) or 1
+                slices = np.array_split(sources, many)
+                list(pool.map(lambda chosen, p=plane, b=box: measure(p, b[0], b[2], chosen), slices))
+
+    def planes(self) -> Iterator[tuple[Plane, int, int, NDArray[np.int64]]]:
+        """Yield each region, the x and y of its first pixel, and the sources that belong to it."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            for box, sources in self._parts:
+                yield self._plane(box, pool), box[0], box[2], sources
+
+    def background(self, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the background in the pixels nearest to some places."""
+        ny, nx = self._scene.shape
+        columns, rows = (np.clip(np.rint(v).astype(np.int64), 0, n - 1) for v, n in ((x, nx), (y, ny)))
+        out = np.zeros(len(rows), np.float32)
+        for y0 in np.unique(rows // BAND_ROWS) * BAND_ROWS:
+            inside = (rows >= y0) & (rows < y0 + BAND_ROWS)
+            level = self._scene.background(int(y0), min(ny, int(y0) + BAND_ROWS))
+            out[inside] = level[rows[inside] - y0, columns[inside]]
+        return out
+
+    def _plane(self, box: tuple[int, int, int, int], pool: ThreadPoolExecutor) -> Plane:
+        if self._kept is not None and len(self._parts) == 1:
+            return self._kept
+        self._kept = None
+        x0, x1, y0, y1 = box
+        shape = y1 - y0, x1 - x0
+        image, variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        bad, bits, owner = np.empty(shape, bool), np.empty(shape, np.uint8), np.empty(shape, np.int32)
+        step = max(1, CHUNK_PIXELS // self._scene.shape[1])
+
+        def fill(first: int) -> None:
+            last = min(y1, first + step)
+            plane, to = self._scene.rows(first, last, x0, x1), slice(first - y0, last - y0)
+            image[to], variance[to], bad[to], bits[to] = plane.image, plane.variance, plane.bad, plane.flags
+            owner[to] = self._found.segmentation(first, last)[:, x0:x1]
+
+        list(pool.map(fill, range(y0, y1, step)))
+        self._kept = Plane(image, variance, bad, owner, bits, self._scene.gain)
+        return self._kept
+
+
+def _parts(shape: tuple[int, int], x: NDArray[Any], y: NDArray[Any], reach: NDArray[Any]) -> Any:
+    """Yield boxes (x0, x1, y0, y1) and the numbers of their sources."""
+    ny, nx = shape
+    if ny * nx <= WHOLE_PIXELS:
+        yield (0, nx, 0, ny), np.arange(len(x))
+        return
+    near = reach <= MARGIN
+    band = np.clip(y.astype(np.int64), 0, ny - 1) // BAND_ROWS
+    for number in np.unique(band[near]):
+        y0 = int(number) * BAND_ROWS
+        yield (0, nx, max(0, y0 - MARGIN), min(ny, y0 + BAND_ROWS + MARGIN)), np.flatnonzero(near & (band == number))
+    for k in np.flatnonzero(~near):
+        left, low = int(x[k] - reach[k]), int(y[k] - reach[k])
+        right, high = int(x[k] + reach[k]) + 2, int(y[k] + reach[k]) + 2
+        yield (max(0, left), min(nx, right), max(0, low), min(ny, high)), np.array([k])

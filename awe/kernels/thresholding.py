@@ -1,0 +1,119 @@
+"""Pixels of an image that stand out of the noise: few, so they are kept as a list."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from awe.kernels.planes import Scene
+
+BAND_PIXELS = 1 << 20
+MOST_PIXELS_ABOVE = 0.5
+
+
+@dataclass(frozen=True)
+class PixelList:
+    """Pixels above the threshold, row by row."""
+
+    shape: tuple[int, int]
+    """(ny, nx) of the image."""
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    value: NDArray[np.float32]
+    """Of the filtered image, adu."""
+    variance: NDArray[np.float32]
+    """Of an unfiltered pixel, adu^2."""
+    starts: NDArray[np.int64]
+    """First pixel of each row, and the number of all at the end."""
+
+
+def pixels_above(scene: Scene, threshold: float, threads: int = 1) -> PixelList:
+    """Return the pixels that exceed the threshold in the image filtered with [1 2 1; 2 4 2; 1 2 1] / 16.
+
+    Parameters
+    ----------
+    scene : Scene
+        Bad pixels, and those beyond the border, count as 0 in the filter, and are never in the list.
+    threshold : float
+        In units of the noise of an unfiltered pixel.
+    threads : int
+
+    Raises
+    ------
+    ValueError
+        If more than half of the pixels exceed it: the background was not subtracted.
+    """
+    ny, nx = scene.shape
+    rows = max(1, BAND_PIXELS // max(nx, 1))
+    limit, found = MOST_PIXELS_ABOVE * ny * nx, 0
+
+    def band(y0: int) -> tuple[Any, ...]:
+        first, last = max(0, y0 - 1), min(ny, y0 + rows + 1)
+        plane = scene.rows(first, last)
+        counts = np.zeros(min(ny, y0 + rows) - y0, np.int64)
+        lists = _above(plane.image, plane.variance, y0 - first, y0, np.float32(threshold), counts)
+        return *lists, counts
+
+    parts = []
+    with ThreadPoolExecutor(threads) as pool:
+        for part in pool.map(band, range(0, ny, rows)):
+            parts.append(part)
+            found += len(part[0])
+            if found > limit:
+                raise ValueError(
+                    f"{found / (ny * nx):.0%} of the pixels exceed the threshold: the background is not subtracted"
+                )
+    x, y, value, variance, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return PixelList(scene.shape, x, y, value, variance, np.concatenate([[0], np.cumsum(counts)]))
+
+
+@njit(cache=True, nogil=True)
+def _larger(array, size):
+    out = np.empty(size, array.dtype)
+    out[: array.size] = array
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _filter_row(image, row, column, smooth):
+    """Filter one row; `column` holds, with a zero at each end, the sum of three rows."""
+    ny, nx = image.shape
+    column[0] = column[nx + 1] = 0
+    for x in range(nx):
+        column[x + 1] = 2 * image[row, x]
+    if row > 0:
+        for x in range(nx):
+            column[x + 1] += image[row - 1, x]
+    if row + 1 < ny:
+        for x in range(nx):
+            column[x + 1] += image[row + 1, x]
+    for x in range(nx):
+        smooth[x] = (column[x] + 2 * column[x + 1] + column[x + 2]) * np.float32(1 / 16)
+
+
+@njit(cache=True, nogil=True)
+def _above(image, variance, skipped, y0, threshold, counts):
+    """List the pixels above the threshold of the rows from `skipped` on, of which the first is row y0 of the image."""
+    nx = image.shape[1]
+    room = max(4 * nx, counts.size * nx // 16)
+    xs, ys = np.empty(room, np.int32), np.empty(room, np.int32)
+    values, noises = np.empty(room, np.float32), np.empty(room, np.float32)
+    column, smooth = np.zeros(nx + 2, np.float32), np.empty(nx, np.float32)
+    size, square = 0, threshold * threshold
+    for k in range(counts.size):
+        row = skipped + k
+        _filter_row(image, row, column, smooth)
+        if size + nx > room:
+            room = 2 * room + nx
+            xs, ys, values, noises = _larger(xs, room), _larger(ys, room), _larger(values, room), _larger(noises, room)
+        before = size
+        for x in range(nx):
+            value = smooth[x]
+            if value > 0 and value * value > square * variance[row, x]:
+                xs[size], ys[size], values[size], noises[size] = x, y0 + k, value, variance[row, x]
+                size += 1
+        counts[k] = size - before
+    return xs[:size].copy(), ys[:size].copy(), values[:size].copy(), noises[:size].copy()

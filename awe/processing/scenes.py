@@ -1,0 +1,78 @@
+"""What detection needs of a frame, wherever it comes from."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from awe.errors import TaskFailed
+from awe.kernels.background import background_map
+from awe.kernels.planes import Rows, Scene
+from awe.kernels.regions import WHOLE_PIXELS
+from awe.model.lineage import is_external
+from awe.processing.products import Products
+
+EXTERNAL_SKY_SIGMAS = 5.0
+"""Significance of what is left out when the sky of a frame made elsewhere is measured."""
+
+
+def scene_of(product: Any, products: Products) -> Scene:
+    """Return the image of `product.frame`, with its weight and background, as rows that are read when needed.
+
+    Raises
+    ------
+    TaskFailed
+        If the frame holds no image.
+    """
+    frame = product.frame
+    planes = products.planes(frame)
+    if "IMAGE" not in planes:
+        raise TaskFailed(f"{frame} holds no image in which sources could be found")
+    ny, nx = planes.shape
+    weights = planes
+    # neighbouring pixels of a regridded image are correlated: sums over many of them are noisier by this factor
+    noise_scale = np.float32((getattr(frame, "noise_scale", None) or 1.0) ** 2)
+    if product.weight is not None:
+        weights, noise_scale = products.planes(product.weight), np.float32(1)
+    sky: Any = None
+    if is_external(frame):  # nobody said whether its sky was subtracted
+        weight = weights.rows("WEIGHT") if "WEIGHT" in weights else None
+        sky = background_map(planes.rows("IMAGE"), weight=weight, mask_sources=EXTERNAL_SKY_SIGMAS).level
+    level = products.planes(product.background) if product.background is not None else None
+
+    def read(y0: int, y1: int) -> Rows:
+        weight = weights.rows("WEIGHT", y0, y1) if "WEIGHT" in weights else None
+        flags = weights.rows("FLAGS", y0, y1) if "FLAGS" in weights else None
+        background: Any = 0.0 if sky is None else sky[y0:y1]
+        if level is not None:
+            background = level.rows("IMAGE", y0, y1)
+        return Rows(planes.rows("IMAGE", y0, y1), None if weight is None else weight / noise_scale, flags, background)
+
+    return Scene(read, (ny, nx), getattr(frame, "gain", None) or np.inf)
+
+
+def threads_for(scene: Scene) -> int:
+    """Return on how many threads to work: chips share the cores among processes, a large coadd has them for itself."""
+    ny, nx = scene.shape
+    return (os.cpu_count() or 1) if ny * nx > WHOLE_PIXELS else 1
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What turns pixels into places on the sky and adu into magnitudes."""
+
+    cards: Any
+    zeropoint: float | None
+    """Magnitude of 1 adu."""
+
+
+def calibration_of(product: Any) -> Calibrated:
+    """Return the astrometry and photometry of the frame of a source list."""
+    frame = product.frame
+    cards, zeropoint = frame.wcs, getattr(frame, "zeropoint", None)
+    if product.astrometry is not None:
+        cards = product.astrometry.wcs
+    if product.photometry is not None:
+        zeropoint = product.photometry.zeropoint + 2.5 * np.log10(frame.exptime or 1.0)
+    return Calibrated(cards, zeropoint)

@@ -1,0 +1,169 @@
+"""Areas above a threshold: beside sep, split where they should be, and independent of the bands they are read in."""
+
+import numpy as np
+import pytest
+import sep
+from scipy.spatial import cKDTree
+
+from awe.kernels import regions, thresholding
+from awe.kernels.components import connected
+from awe.kernels.detection import detect, detect_in
+from awe.kernels.isophotes import isophotes
+from awe.kernels.planes import Rows, Scene, scene
+from awe.kernels.thresholding import PixelList, pixels_above
+
+SIGMA = 5.0
+
+
+def star_field(rng, shape, count):
+    """Return Gaussian stars and larger, inclined blobs in white noise."""
+    ny, nx = shape
+    image = rng.normal(0, SIGMA, shape)
+    rows, columns = np.mgrid[-40:41, -40:41]
+    for x, y, kind in zip(rng.uniform(0, nx, count), rng.uniform(0, ny, count), rng.random(count), strict=True):
+        j, i = int(y), int(x)
+        dx, dy = columns - (x - i), rows - (y - j)
+        xx, yy, xy = (4.0, 4.0, 0.0) if kind < 0.8 else (30.0, 12.0, 8.0)
+        root = xx * yy - xy**2
+        light = np.exp(-0.5 * (yy * dx**2 + xx * dy**2 - 2 * xy * dx * dy) / root) / (2 * np.pi * np.sqrt(root))
+        flux = 10 ** rng.uniform(2.7, 5)
+        j0, j1, i0, i1 = max(0, j - 40), min(ny, j + 41), max(0, i - 40), min(nx, i + 41)
+        image[j0:j1, i0:i1] += flux * light[j0 - j + 40 : j1 - j + 40, i0 - i + 40 : i1 - i + 40]
+    return image.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def image():
+    return star_field(np.random.default_rng(5), (700, 600), 300)
+
+
+def test_sources_are_those_of_sep(image):
+    pixels = pixels_above(scene(Rows(image, rms=SIGMA)), 1.5)
+    ours = isophotes(pixels, 1.5, 5, 32, 0.005, 0.0, 2.0).rows
+    theirs = sep.extract(image, 1.5, err=SIGMA, gain=2.0, filter_type="conv", clean=False)
+
+    distance, place = cKDTree(np.column_stack([theirs["x"], theirs["y"]])).query(
+        np.column_stack([ours["x"], ours["y"]])
+    )
+    same = (distance < 0.01) & (ours["area"] == theirs["npix"][place])
+    # where blends meet, sep draws lots for their pixels
+    assert same[~ours["blended"]].mean() > 0.97
+    assert np.mean(distance < 0.5) > 0.95
+    same &= ~ours["blended"]
+    theirs, ours = theirs[place[same]], ours[same]
+    for own, other in (("xx", "x2"), ("yy", "y2"), ("errxx", "errx2"), ("erryy", "erry2"), ("flux", "cflux")):
+        np.testing.assert_allclose(ours[own], theirs[other], rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(ours["peak"], theirs["cpeak"], rtol=1e-5)
+
+
+def test_cleaning_takes_away_about_what_sep_takes(image):
+    pixels = pixels_above(scene(Rows(image, rms=SIGMA)), 1.5)
+    ours = [len(isophotes(pixels, 1.5, 5, 32, 0.005, clean, 2.0).rows) for clean in (0.0, 1.0)]
+    theirs = [len(sep.extract(image, 1.5, err=SIGMA, filter_type="conv", clean=clean)) for clean in (False, True)]
+
+    assert ours[0] == pytest.approx(theirs[0], rel=0.02)
+    assert ours[1] == pytest.approx(theirs[1], rel=0.04)
+    assert ours[1] < ours[0]
+
+
+def blend(separation, ratio):
+    rows, columns = np.mgrid[:60, :80]
+    light = [np.exp(-((columns - x) ** 2 + (rows - 30) ** 2) / 8) for x in (30, 30 + separation)]
+    return (1000 * (light[0] + ratio * light[1])).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("separation", "ratio", "contrast", "count"),
+    [(9, 1.0, 0.005, 2), (9, 0.1, 0.005, 2), (9, 0.1, 0.3, 1), (3, 1.0, 0.005, 1), (9, 1.0, 1.0, 1)],
+)
+def test_two_peaks_are_two_sources_if_each_has_its_part_of_the_flux(separation, ratio, contrast, count):
+    pixels = pixels_above(scene(Rows(blend(separation, ratio), rms=1.0)), 1.5)
+    found = isophotes(pixels, 1.5, 5, 32, contrast, 0.0, 1.0)
+
+    assert len(found.rows) == count
+    assert found.rows["area"].sum() == len(pixels.x)
+    assert np.all(found.rows["blended"] == (count > 1))
+
+
+def test_the_pixels_of_a_blend_go_to_the_nearer_of_two_equals():
+    found = isophotes(pixels_above(scene(Rows(blend(10, 1.0), rms=1.0)), 1.5), 1.5, 5, 32, 0.005, 0.0, 1.0)
+    owner = found.segmentation(0, 60)[30]
+
+    assert np.all(owner[26:35] == owner[30])
+    assert np.all(owner[36:45] == owner[40])
+    assert owner[30] != owner[40]
+
+
+def test_areas_touch_by_corners_too():
+    x, y = np.array([3, 4, 9, 5, 8], np.int32), np.array([0, 1, 1, 2, 2], np.int32)
+    light = np.ones(5, np.float32)
+    pixels = PixelList((3, 12), x, y, light, light, np.array([0, 1, 3, 5]))
+
+    assert connected(pixels).tolist() == [0, 0, 1, 0, 1]
+
+
+def test_a_large_image_gives_the_same_sources_wherever_its_bands_lie(image, monkeypatch):
+    """Each source is counted once, and measured alike, whether the image is read whole or in bands of any height."""
+    whole = detect(image, rms=SIGMA, gain=2.0)
+    places = np.column_stack([whole["X_IMAGE"], whole["Y_IMAGE"]])
+    monkeypatch.setattr(regions, "WHOLE_PIXELS", 1000)
+    for rows, margin, threads in ((64, 256, 1), (97, 40, 2)):
+        monkeypatch.setattr(regions, "BAND_ROWS", rows)
+        monkeypatch.setattr(regions, "MARGIN", margin)
+        monkeypatch.setattr(thresholding, "BAND_PIXELS", rows * 331)
+        parts = detect(image, rms=SIGMA, gain=2.0, threads=threads)
+
+        assert len(parts) == len(whole)
+        np.testing.assert_allclose(np.column_stack([parts["X_IMAGE"], parts["Y_IMAGE"]]), places, atol=1e-9)
+        for name in whole.dtype.names:
+            if name.startswith(("FLUX", "XWIN", "FLAGS", "FWHM", "STELL")):
+                np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_rows_are_read_as_they_are_needed(image, monkeypatch):
+    monkeypatch.setattr(regions, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(regions, "BAND_ROWS", 64)
+    monkeypatch.setattr(thresholding, "BAND_PIXELS", 600 * 64)
+    most = [0]
+
+    def read(y0, y1):
+        most[0] = max(most[0], y1 - y0)
+        return Rows(image[y0:y1], rms=SIGMA)
+
+    found = detect_in(Scene(read, image.shape, 2.0))
+
+    assert len(found) == len(detect(image, rms=SIGMA, gain=2.0))
+    assert most[0] <= max(66, regions.CHUNK_PIXELS // 600)
+
+
+def test_sources_are_found_on_one_image_and_measured_on_another(image):
+    fainter = scene(Rows((0.5 * image).astype(np.float32), rms=SIGMA / 2))
+    both = detect_in(scene(Rows(image, rms=SIGMA)), measure_on=fainter)
+    one = detect(image, rms=SIGMA)
+
+    np.testing.assert_array_equal(both["X_IMAGE"], one["X_IMAGE"])
+    np.testing.assert_array_equal(both["ISOAREA_IMAGE"], one["ISOAREA_IMAGE"])
+    np.testing.assert_allclose(both["FLUX_ISO"], one["FLUX_ISO"] / 2, rtol=1e-5)
+    np.testing.assert_allclose(both["FLUXERR_AUTO"], one["FLUXERR_AUTO"] / 2, rtol=1e-3)
+    with pytest.raises(ValueError, match="shape"):
+        detect_in(scene(Rows(image, rms=SIGMA)), measure_on=scene(Rows(image[:50])))
+
+
+def test_a_gaussian_has_the_petrosian_radius_of_theory():
+    rows, columns = np.mgrid[:121, :121]
+    sigma = 6.0
+    image = 1e4 * np.exp(-((columns - 60) ** 2 + (rows - 60) ** 2) / (2 * sigma**2))
+    found = detect(image.astype(np.float32), rms=0.1)
+
+    # with u = r^2 / 2 sigma^2, the ring has exp(-u), the mean within (1 - exp(-u)) / u: their ratio is 0.2 at 2.663
+    radius = found["PETRO_RADIUS"][0] * found["A_IMAGE"][0]
+    assert radius == pytest.approx(sigma * np.sqrt(2 * 2.663), rel=0.02)
+    assert found["FLUX_PETRO"][0] == pytest.approx(image.sum(), rel=1e-3)
+
+
+def test_bad_pixels_are_in_no_source():
+    image = blend(9, 1.0)
+    image[30, 28:32] = np.nan
+    pixels = pixels_above(scene(Rows(image, rms=1.0)), 1.5)
+
+    assert not np.any((pixels.y == 30) & (pixels.x >= 28) & (pixels.x < 32))
