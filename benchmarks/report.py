@@ -120,14 +120,10 @@ def rating(measured: Sequence[dict[str, Any]]) -> str:
     """
     spent = {}
     for m in measured:
-        case = m.get("case")
-        if (
-            case
-            and case["function"] in RATED
-            and case["options"].get("method", "weighted") == "weighted"
-            and not m["failure"]
-        ):
-            spent[case["function"]] = m["seconds"] / m["amount"]
+        case = m.get("case", {"function": ""})
+        if m.get("failure") or case["function"] not in RATED or case["options"].get("method", "weighted") != "weighted":
+            continue
+        spent[case["function"]] = m["seconds"] / m["amount"]
     if len(spent) < len(RATED):
         return ""
     return f"this machine: {1 / sum(spent.values()):.2f} Mpix/s through cosmic rays, background, detection and coadd"
