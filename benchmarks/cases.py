@@ -76,6 +76,14 @@ def on_cutouts() -> list[list[Case]]:
     ]
 
 
+def astrometry() -> list[list[Case]]:
+    """Return the astrometric solution of the exposures of a mosaic camera."""
+    work = "lists of sources to coordinates of all chips"
+    return [
+        [_awe(work, "astrometry:awe"), _program(work, ("scamp",), "scamp", "astrometry:scamp")],
+    ]
+
+
 def _cutouts(size: int, form: str) -> list[Case]:
     work, given = f"cutout of {size} x {size} to {form.upper()}", {"size": size, "form": form}
     return [

@@ -84,6 +84,14 @@ class Place:
         return folder, self.do(Case("observe", "awe", "survey:observe", self.survey), folder)
 
     @cached_property
+    def sources(self) -> Path:
+        """Return the folder with lists of the sources of a mosaic camera's exposures."""
+        folder = self._new("sources")
+        say("simulating exposures of a mosaic camera, and finding their sources")
+        self.do(Case("prepare", "awe", "astrometry:prepare", self.survey), folder)
+        return folder
+
+    @cached_property
     def large(self) -> Path:
         """Return the folder of a large image."""
         say("writing a large image")

@@ -24,6 +24,7 @@ from awe.processing.requests import targets
 from awe.processing.tasks import register_processes
 from awe.processing.worker import open_store
 from awe.simulation import PRESETS, load_night, simulate_night
+from benchmarks import ldac
 from benchmarks.child import Work
 from benchmarks.scene import settings_in
 
@@ -129,22 +130,5 @@ def _export_exposure(products: Products, pairs: list[Any], out: Path, number: in
 def _export_catalogue(path: Path, out: Path) -> None:
     """Write a reference catalogue in the form that SCAMP reads (FITS_LDAC)."""
     stars = fits.getdata(path, 1)
-    error = np.full(len(stars), np.median(stars["ra_error"]) / 3.6e6, np.float32)
-    columns = [
-        fits.Column("X_WORLD", "1D", "deg", array=stars["ra"]),
-        fits.Column("Y_WORLD", "1D", "deg", array=stars["dec"]),
-        fits.Column("ERRA_WORLD", "1E", "deg", array=error),
-        fits.Column("ERRB_WORLD", "1E", "deg", array=error),
-        fits.Column("ERRTHETA_WORLD", "1E", "deg", array=np.zeros(len(stars))),
-        fits.Column("MAG", "1E", "mag", array=stars["mag_r"]),
-        fits.Column("MAGERR", "1E", "mag", array=stars["mag_r_error"]),
-        fits.Column("OBSDATE", "1D", "yr", array=stars["epoch"]),
-        fits.Column("FLAGS", "1I", array=np.zeros(len(stars))),
-    ]
-    cards = "".join(card.ljust(80) for card in ("SIMPLE  =                    T", "BITPIX  =                    8"))
-    cards += "NAXIS   =                    0".ljust(80) + "END".ljust(80)
-    head = fits.BinTableHDU.from_columns([fits.Column("Field Header Card", f"{len(cards)}A", array=[cards])])
-    head.header["EXTNAME"], head.header["TDIM1"] = "LDAC_IMHEAD", f"(80, {len(cards) // 80})"
-    objects = fits.BinTableHDU.from_columns(columns)
-    objects.header["EXTNAME"] = "LDAC_OBJECTS"
-    fits.HDUList([fits.PrimaryHDU(), head, objects]).writeto(out)
+    error = float(np.median(stars["ra_error"])) / 3.6e6
+    ldac.write_reference(out, stars["ra"], stars["dec"], error, stars["mag_r"], stars["mag_r_error"], stars["epoch"])

@@ -27,7 +27,7 @@ def chain(folder: Path) -> Work:
     known: dict[str, Any] = json.loads((exposures / "survey.json").read_text())
     place.mkdir(exist_ok=True)
     extract, scamp, swarp = _found(("source-extractor", "sex"), ("scamp",), ("SWarp", "swarp"))
-    _configure(place, extract, swarp)
+    configure(place, extract, swarp)
     names = [f"exp{i}" for i in range(known["exposures"])]
     for name in names:
         for end in (".fits", ".weight.fits"):
@@ -41,10 +41,10 @@ def chain(folder: Path) -> Work:
 
     def call() -> dict[str, Any]:
         for name in names:
-            step("SExtractor", extract, f"{name}.fits", *_options(_catalogue(name)))
-        step("SCAMP", scamp, *(f"{name}.cat" for name in names), *_options(_solution(exposures / "reference.cat")))
-        step("SWarp", swarp, *(f"{name}.fits" for name in names), *_options(_coadd(known)))
-        step("SExtractor of the coadd", extract, "coadd.fits", *_options(_sources()))
+            step("SExtractor", extract, f"{name}.fits", *options(_catalogue(name)))
+        step("SCAMP", scamp, *(f"{name}.cat" for name in names), *options(solution(exposures / "reference.cat")))
+        step("SWarp", swarp, *(f"{name}.fits" for name in names), *options(_coadd(known)))
+        step("SExtractor of the coadd", extract, "coadd.fits", *options(_sources()))
         rows = sum(not line.startswith("#") for line in open(place / "coadd.cat"))  # noqa: SIM115  of a child process
         return {**told, "sources": rows}
 
@@ -57,17 +57,20 @@ def _found(*programs: tuple[str, ...]) -> list[str]:
     return [str(path) for path in found]
 
 
-def _configure(place: Path, extract: str, swarp: str) -> None:
+def configure(place: Path, extract: str, swarp: str = "") -> None:
+    """Write the files that SExtractor, and SWarp if it is given, want to find."""
     for path, flag, name in ((extract, "-dd", "default.sex"), (swarp, "-d", "default.swarp")):
-        with open(place / name, "w") as file:
-            subprocess.run([path, flag], stdout=file, check=True)  # noqa: S603
+        if path:
+            with open(place / name, "w") as file:
+                subprocess.run([path, flag], stdout=file, check=True)  # noqa: S603
     (place / "pyramid.conv").write_text("CONV NORM\n1 2 1\n2 4 2\n1 2 1\n")
     (place / "scamp.param").write_text("\n".join(_FOR_SCAMP) + "\n")
     (place / "measured.param").write_text("\n".join(_MEASURED) + "\n")
 
 
-def _options(options: dict[str, Any]) -> list[str]:
-    return [str(word) for name, value in options.items() for word in (f"-{name}", value)]
+def options(given: dict[str, Any]) -> list[str]:
+    """Return options as words of a command line."""
+    return [str(word) for name, value in given.items() for word in (f"-{name}", value)]
 
 
 def _catalogue(name: str) -> dict[str, Any]:
@@ -77,7 +80,8 @@ def _catalogue(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _solution(reference: Path) -> dict[str, Any]:
+def solution(reference: Path) -> dict[str, Any]:
+    """Return the best set-up of SCAMP for a catalogue."""
     return {
         "ASTREF_CATALOG": "FILE", "ASTREFCAT_NAME": reference, "ASTREFCENT_KEYS": "X_WORLD,Y_WORLD",
         "ASTREFERR_KEYS": "ERRA_WORLD,ERRB_WORLD,ERRTHETA_WORLD", "ASTREFMAG_KEY": "MAG", "ASTREFMAGERR_KEY": "MAGERR",

@@ -13,6 +13,7 @@ from benchmarks.measuring import Case, Measured, measure
 
 GROUPS = [
     *cases.on_pixels(),
+    *cases.astrometry(),
     *cases.many_inputs((5,)),
     *cases.planning((100,)),
     *cases.on_system(),
