@@ -89,7 +89,8 @@ def _find(
         fits.HDUList(hdus).writeto(folder / f"{name}{('', '.weight')[kind]}.fits", overwrite=True)
     wanted = {
         "c": "default.sex", "PARAMETERS_NAME": "scamp.param", "FILTER_NAME": "pyramid.conv",
-        "CATALOG_TYPE": "FITS_LDAC", "CATALOG_NAME": f"{name}.cat", "WEIGHT_TYPE": "MAP_WEIGHT", "WEIGHT_IMAGE": f"{name}.weight.fits",
+        "CATALOG_TYPE": "FITS_LDAC", "CATALOG_NAME": f"{name}.cat",
+        "WEIGHT_TYPE": "MAP_WEIGHT", "WEIGHT_IMAGE": f"{name}.weight.fits",
         "DETECT_THRESH": 3, "ANALYSIS_THRESH": 3, "BACK_SIZE": 64, "GAIN": 1.5, "VERBOSE_TYPE": "QUIET",
     }  # fmt: skip
     subprocess.run([extract, f"{name}.fits", *options(wanted)], cwd=folder, check=True, capture_output=True)  # noqa: S603
