@@ -225,6 +225,21 @@ def fit_wcs(
     return _report(x, y, ra, dec, used, int(given.sum()), wcs, kind, degree, total)
 
 
+def compare_wcs(
+    wcs: Wcs, x: ArrayLike, y: ArrayLike, sigma: ArrayLike, ra: ArrayLike, dec: ArrayLike, degree: int, threshold: float
+) -> AstrometricFit:
+    """Compare world coordinates, which stay as they are, with stars; `sigma` (arcsec) is the error of their places.
+
+    Those further off than `threshold` times the error, and the scatter that it leaves unexplained, aren't counted.
+    """
+    x, y, ra, dec, sigma = (np.atleast_1d(np.asarray(a, np.float64)) for a in (x, y, ra, dec, sigma))
+    distance = _sky_residuals(wcs, x, y, ra, dec)
+    extra = max((float(np.median(distance)) / 1.177) ** 2 - float(np.median(sigma**2)), 0.0) if len(x) else 0.0
+    total = np.sqrt(sigma**2 + extra)
+    found = _report(x, y, ra, dec, distance < threshold * total, len(x), wcs, degree, degree, total)
+    return replace(found, kind="global", reason="")
+
+
 def proper_motion(
     ra: ArrayLike, dec: ArrayLike, pmra: ArrayLike, pmdec: ArrayLike, from_epoch: float, to_epoch: float
 ) -> tuple[Array, Array]:

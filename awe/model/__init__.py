@@ -19,6 +19,7 @@ from awe.model.raw import (
 from awe.model.detector import BiasFrame, DarkFrame, HotPixelMap, ReadNoise
 from awe.model.flatfield import ColdPixelMap, DomeFlatFrame, MasterFlatFrame, TwilightFlatFrame
 from awe.model.science import BackgroundFrame, CosmicMap, ReducedFrame, SaturatedPixelMap, WeightFrame
+from awe.model.field_solution import GlobalAstrometry
 from awe.model.astrometric import AstrometricParameters
 from awe.model.photometric import PhotometricParameters
 from awe.model.coadd import Coadd, RegriddedFrame
@@ -46,6 +47,7 @@ __all__ = [
     "DomeFlatFrame",
     "Filter",
     "Frame",
+    "GlobalAstrometry",
     "GridTarget",
     "HotPixelMap",
     "Ingested",

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import JSON
 from sqlalchemy.orm import Mapped
 
+from awe.model.field_rules import OfField
+from awe.model.field_solution import GlobalAstrometry
 from awe.model.frame import FileBacked
 from awe.model.lineage import measured, parameter, uses
 from awe.model.persistent import Persistent
@@ -28,7 +30,10 @@ class AstrometricParameters(FileBacked, Persistent):
         "solution of the first exposure of the target, to which this one is tied if no catalogue covers it",
         OfFirstExposure("reduced.raw", unless=("catalogue",)),
     )
-    method: Mapped[str | None] = measured("polynomial, affine, shift, or prior if the header's was kept")
+    global_astrometry: Mapped[GlobalAstrometry | None] = uses(
+        "solution of all exposures of the target together, from which the coordinates are taken", OfField("reduced.raw")
+    )
+    method: Mapped[str | None] = measured("global, polynomial, affine, shift, or prior if the header's was kept")
     wcs: Mapped[dict[str, Any] | None] = measured("FITS cards of the solution", sql=JSON)
     degree: Mapped[int | None] = measured("degree of the polynomial")
     n_stars: Mapped[int | None] = measured("stars that were used")

@@ -1,10 +1,11 @@
 """Solve the astrometry of one frame, in steps that degrade: polynomial, affine, shift, prior kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from awe.kernels.astrometry import AstrometricFit, fit_wcs, recognise
+from awe.kernels.astrometry import AstrometricFit, compare_wcs, fit_wcs, recognise
 from awe.kernels.wcs import Wcs, tan
 from awe.model.astrometric import AstrometricParameters
 from awe.model.persistent import QualityFlag
@@ -53,7 +54,8 @@ def make_astrometric_parameters(product: AstrometricParameters, products: Produc
     prior = prior_wcs(product)
     known = _known(product, products, prior)
     product.epoch = epoch_of(reduced.mjd_obs)
-    fit, pairs = _solved(product, found, known, prior)
+    bound = _bound(product)
+    fit, pairs = _solved(product, found, known, prior) if bound is None else _compared(product, found, known, bound)
     _describe(product, found, fit, pairs[0], prior)
     _describe_bright(product, found, known, fit, pairs)
     products.write_table(product, _table(found, fit, pairs), "STARS")
@@ -78,7 +80,7 @@ def _known(product: AstrometricParameters, products: Products, prior: Wcs) -> Kn
         rows = reference_stars(products, product.catalogue, prior, shape, margin, epoch_of(reduced.mjd_obs))
         error = np.nan_to_num(np.hypot(rows["ra_error"], rows["dec_error"]) / np.sqrt(2), nan=100.0) / 1000
         return Known(
-            rows["ra"], rows["dec"], np.maximum(error, 1e-3), _brightness(rows), rows["ra"] > -1, str(product.catalogue)
+            rows["ra"], rows["dec"], np.maximum(error, 1e-3), brightness(rows), rows["ra"] > -1, str(product.catalogue)
         )
     if product.reference is not None:
         rows = products.table(product.reference)
@@ -89,7 +91,7 @@ def _known(product: AstrometricParameters, products: Products, prior: Wcs) -> Kn
     return None
 
 
-def _brightness(rows: np.ndarray) -> np.ndarray:
+def brightness(rows: np.ndarray) -> np.ndarray:
     """Return the first magnitude that each star has."""
     names = [n for n in rows.dtype.names or () if n.startswith("mag_") and not n.endswith("_error")]
     magnitude = np.full(len(rows), np.nan)
@@ -140,6 +142,29 @@ def _solved(
         pairs = again
     assert fit is not None
     return fit, (i, j)
+
+
+def _bound(product: AstrometricParameters) -> dict[str, Any] | None:
+    """Return what the solution of all exposures together says of this frame; None if there is none."""
+    together = product.global_astrometry
+    found = None if together is None else (together.frames or {}).get(str(product.reduced.object_id))
+    if together is not None and found is None:
+        product.note(f"{together} could not solve it: it was solved alone")
+    return found
+
+
+def _compared(
+    product: AstrometricParameters, found: Detections, known: Known | None, bound: dict[str, Any]
+) -> tuple[AstrometricFit, Pairs]:
+    """Take the coordinates of the solution of all exposures, and see what the stars of the frame say of them."""
+    p, wcs = product.parameters, Wcs.from_header(bound["wcs"])
+    i, j = _NONE if known is None else matched(wcs, found, known.ra, known.dec, p.radius)
+    sigma = found.position_error[i] * wcs.scale
+    ra, dec = (np.zeros(0), np.zeros(0)) if known is None else (known.ra[j], known.dec[j])
+    if known is not None:
+        sigma = np.hypot(sigma, known.error[j])
+    fit = compare_wcs(wcs, found.x[i], found.y[i], sigma, ra, dec, int(bound["degree"]), p.sigma_clip)
+    return replace(fit, error_ra=bound["error"], error_dec=bound["error"]), (i, j)
 
 
 def _half_diagonal(product: AstrometricParameters, prior: Wcs) -> float:

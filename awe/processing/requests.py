@@ -48,7 +48,17 @@ def targets(session: Session, cls: Any, **named: Any) -> list[Wanted]:
         return _on_grids(session, cls, named)
     if issubclass(cls, Calibration):
         return _calibrations(session, cls, named)
-    return [_along(cls, raw) for raw in _raws(session, RawScienceFrame, named)]
+    raws = _raws(session, RawScienceFrame, named)
+    return _of_fields(cls, raws) if {"instrument", "object"} <= set(cls.__key__) else [_along(cls, raw) for raw in raws]
+
+
+def _of_fields(cls: Any, raws: Sequence[Any]) -> list[Wanted]:
+    """Return what binds all exposures of a target together, for each target that some raw frames are of."""
+    found: dict[tuple[Any, ...], Wanted] = {}
+    for raw in raws:
+        key = {name: getattr(raw, name) for name in cls.__key__}
+        found.setdefault(tuple(getattr(v, "object_id", v) for v in key.values()), Wanted(cls, key))
+    return list(found.values())
 
 
 def _by_id(session: Session, cls: Any, number: int) -> Any:

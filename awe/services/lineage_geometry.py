@@ -15,6 +15,7 @@ from awe.kernels.wcs import Wcs, separation
 from awe.model.astrometric import AstrometricParameters
 from awe.model.catalogue import SourceList
 from awe.model.coadd import Coadd, RegriddedFrame
+from awe.model.field_solution import GlobalAstrometry
 from awe.model.frame import Frame
 from awe.model.persistent import persistent_class
 from awe.model.photometric import PhotometricParameters
@@ -183,6 +184,8 @@ def steps_through(geometry: Geometry, root: int) -> Iterator[Step]:
         following: list[Node] = []
         for node in waiting:
             for edge in geometry.graph.from_object(node[0]):
+                if issubclass(geometry.cls(edge.source), GlobalAstrometry):
+                    continue  # it binds exposures together: no pixel of one leads to one of another
                 step = _step(geometry, node, edge)
                 if step.to not in seen:
                     seen.add(step.to)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from awe.cli import run
 from awe.database import open_engine
-from awe.model import Coadd, RawBiasFrame, ReadNoise, ReducedFrame, RegriddedFrame, SourceList
+from awe.model import Coadd, GlobalAstrometry, RawBiasFrame, ReadNoise, ReducedFrame, RegriddedFrame, SourceList
 from awe.model.persistent import Persistent
 from awe.processing.plan import plan
 from awe.processing.requests import targets
@@ -90,9 +90,14 @@ def spoil(cls: Any) -> Ask:
         ("made", steps(SourceList), None),
         ("made", steps(RegriddedFrame, RegriddedFrame.Parameters(zeropoint=25.0)), None),
         ("made", steps(SourceList), spoil(RawBiasFrame)),
+        ("raw", steps(GlobalAstrometry), None),
+        ("made", steps(SourceList), lambda session: pretend(session, GlobalAstrometry)),
         ("made", steps(SourceList), spoil(ReducedFrame)),
     ],
-    ids=["unreduced", "unreduced-to-sources", "up-to-date", "parameters", "spoiled-bias", "spoiled-frame"],
+    ids=[
+        *("unreduced", "unreduced-to-sources", "up-to-date", "parameters", "spoiled-bias"),
+        *("unreduced-to-field", "field", "spoiled-frame"),
+    ],
 )
 def test_the_statements_of_a_plan_do_not_grow_with_the_frames(archives, state, ask, prepare):
     few, many = (sent(address, ask, *([prepare] if prepare else [])) for address in archives[state])

@@ -1,0 +1,83 @@
+"""The astrometry of all exposures of a target together: asked for once, used from then on, beside the truth."""
+
+import numpy as np
+import pytest
+
+from awe.kernels.wcs import Wcs, separation
+from awe.model import AstrometricParameters, Coadd, GlobalAstrometry
+from awe.processing.staleness import why_stale
+
+
+def off_truth(site, night, solution):
+    """Return the rms (arcsec) of the coordinates of a frame against the truth."""
+    with site.session() as session:
+        found = session.get(AstrometricParameters, solution.object_id)
+        raw = found.reduced.raw
+        truth = night.truth.projection(raw.original_name, raw.chip.name)
+        ny, nx = night.truth.plan.chip_shape
+    x, y = np.meshgrid(np.linspace(0, nx - 1, 9), np.linspace(0, ny - 1, 9))
+    distance = separation(*Wcs.from_header(found.wcs).to_sky(x, y), *truth.to_sky(x, y)) * 3600
+    return np.sqrt(np.mean(distance**2) / 2)
+
+
+@pytest.fixture
+def solved(made):
+    assert not made.make(GlobalAstrometry, object="SIM-A").failed
+    return made
+
+
+def test_nothing_changes_until_somebody_asks_for_it(made):
+    assert made.plan(Coadd, object="SIM-A").steps == []
+    assert all(p.global_astrometry_id is None for p in made.all(AstrometricParameters))
+
+
+def test_it_binds_all_exposures_and_says_how_well(solved):
+    (found,) = solved.all(GlobalAstrometry)
+
+    assert (found.n_exposures, found.n_frames, found.n_solved) == (3, 6, 6)
+    assert found.n_reference > 10
+    assert 0.5 < found.chi_square < 2
+    assert found.rms < 0.1
+    with solved.session() as session:
+        assert len(session.get(GlobalAstrometry, found.object_id).reduced_frames) == 6
+    rows = solved.store.retrieve(found.filename, found.sha256)
+    assert rows.stat().st_size > 0
+
+
+def test_frames_take_their_coordinates_from_it_and_lie_nearer_to_the_truth(solved, night):
+    alone = solved.all(AstrometricParameters)
+    assert not solved.make(Coadd, object="SIM-A").failed
+
+    together = [p for p in solved.all(AstrometricParameters) if p.global_astrometry_id is not None]
+
+    assert len(together) == len(alone) == 6
+    assert {p.method for p in together} == {"global"}
+    rms_alone, rms_together = (np.median([off_truth(solved, night, p) for p in group]) for group in (alone, together))
+    assert rms_together < rms_alone
+    assert solved.plan(Coadd, object="SIM-A").steps == []
+
+
+def test_what_was_made_before_is_stale_and_in_force_again_when_it_is_judged_invalid(solved):
+    (first,) = solved.all(Coadd)
+    with solved.session() as session:
+        before = why_stale(session, session.get(Coadd, first.object_id))
+    solved.make(Coadd, object="SIM-A")
+    (found,) = solved.all(GlobalAstrometry)
+    second = solved.all(Coadd)[-1]
+    solved.change(GlobalAstrometry, found.object_id, is_valid=0)
+    with solved.session() as session:
+        after = why_stale(session, session.get(Coadd, second.object_id))
+    planned = solved.plan(Coadd, object="SIM-A")
+
+    assert "global_astrometry" in before[0]
+    assert "takes the place of" in after[0]
+    # the solutions of single frames, and what was made of them, are still there and right again
+    assert planned.steps == []
+    assert [t.object_id for t in planned.targets] == [first.object_id]
+
+
+def test_parameters_are_chosen_by_name(made):
+    wish = GlobalAstrometry.Parameters(focal_plane="free", degree=2)
+    assert not made.make(GlobalAstrometry, wish, object="SIM-A").failed
+    (found,) = made.all(GlobalAstrometry)
+    assert (found.parameters.focal_plane, found.parameters.degree) == ("free", 2)
