@@ -103,12 +103,6 @@ The work is not quite the same everywhere. awe's clipped mean also gives the var
         of_cases(lambda _: cases.on_pixels(), lambda place: place.scene),
     ),
     Chapter(
-        "astrometry",
-        "Astrometric solution beside SCAMP",
-        """Four dithered exposures of four chips (2048 x 4612 pixels; `--quick`: 1024 x 1024), with pointing errors of some arcseconds and headers that know nothing of the distortion. Both programs begin with the same lists of sources (those of SExtractor, in FITS_LDAC) and the same reference catalogue (all stars and galaxies brighter than r = 22.5 at their true places, with a claimed error of 18 mas), and end with the coordinates of all chips. SCAMP has its best set-up: FIX_FOCALPLANE, CROSSID_RADIUS 0.7. What is off the truth is the rms of a coordinate over a chip.""",
-        of_cases(lambda _: cases.astrometry(), lambda place: place.sources),
-    ),
-    Chapter(
         "memory",
         "Memory of a coadd",
         """Files are read in bands of rows, of 64 MB in all. The peak contains the pages of the files that the system has mapped for the process; they grow with the number of files, and the system takes them back when it needs them. Memory without them is what the process itself holds; it is in the remark.""",
@@ -137,6 +131,12 @@ Small nights pay for starting processes and loading kernels, some seconds.""",
         "A night beside SExtractor, SCAMP and SWarp",
         """Four dithered exposures of four chips (2048 x 4612 pixels; `--quick`: 1024 x 1024). awe begins with raw exposures whose calibrations are made, and ends with a coadd and the rows of its sources in the database; all products on the way are stored. The other programs begin with the exposures that awe reduced, their weights and the coordinates of the telescope: catalogues of the exposures, astrometric solution, coadd, catalogue of the coadd.""",
         _survey,
+    ),
+    Chapter(
+        "astrometry",
+        "Astrometric solution beside SCAMP",
+        """Four dithered exposures of four chips (2048 x 4612 pixels; `--quick`: 1024 x 1024), with pointing errors of some arcseconds and headers that know nothing of the distortion. Both programs begin with the same lists of sources (those of SExtractor, in FITS_LDAC) and the same reference catalogue (all stars and galaxies brighter than r = 22.5 at their true places, with a claimed error of 18 mas), and end with the coordinates of all chips. SCAMP has its best set-up: FIX_FOCALPLANE, CROSSID_RADIUS 0.7. What is off the truth is the rms of a coordinate over a chip.""",
+        of_cases(lambda _: cases.astrometry(), lambda place: place.sources),
     ),
     Chapter(
         "system",

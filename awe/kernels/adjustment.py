@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.linalg import LinearOperator, lsmr
@@ -138,18 +139,12 @@ class Adjustment:
     def _normal_matrix(self) -> Array:
         matrix = np.zeros((len(self._free), len(self._free)))
         for plate, (jacobian, columns) in enumerate(zip(self._jacobians, self._columns, strict=True)):
-            flat = jacobian.reshape(-1, jacobian.shape[2])
-            weight = np.repeat(self._rows(plate)[1], 2)
-            matrix[np.ix_(columns, columns)] += (flat * weight[:, None]).T @ flat
+            every = np.arange(len(jacobian))
+            matrix[np.ix_(columns, columns)] += _product(jacobian, jacobian, every, every, self._rows(plate)[1])
         for g, h, i, j in self._overlaps.blocks:
             one, other = self._weight[self._starts[g] + i], self._weight[self._starts[h] + j]
             weight = one * other / self._star_weight[self._star[self._starts[g] + i]]
-            rows = np.flatnonzero(weight)
-            if not rows.size:
-                continue
-            left, right = self._jacobians[g][i[rows]], self._jacobians[h][j[rows]]
-            left = left * weight[rows, None, None]
-            block = left.reshape(-1, left.shape[2]).T @ right.reshape(-1, right.shape[2])
+            block = _product(self._jacobians[g], self._jacobians[h], i, j, weight)
             matrix[np.ix_(self._columns[g], self._columns[h])] -= block
             matrix[np.ix_(self._columns[h], self._columns[g])] -= block.T
         return matrix
@@ -159,7 +154,7 @@ class Adjustment:
         found = np.zeros(len(self._free))
         for plate, (jacobian, columns) in enumerate(zip(self._jacobians, self._columns, strict=True)):
             rows = slice(self._starts[plate], self._starts[plate + 1])
-            found[columns] += vectors[rows].ravel() @ jacobian.reshape(-1, jacobian.shape[2])
+            found[columns] += np.einsum("ni,nic->c", vectors[rows], jacobian)
         return found
 
     def _less_star(self, whitened: Array, known: Array) -> tuple[Array, Array]:
@@ -197,3 +192,22 @@ class Adjustment:
         known = -other / np.sqrt(np.maximum(self._known_weight, 1e-300))[:, None] * (self._known_weight > 0)[:, None]
         right = np.concatenate([(root * wanted).ravel(), known.ravel(), np.zeros(shape[1])])
         return np.asarray(scale * lsmr(operator, right, atol=1e-13, btol=1e-13, maxiter=4 * shape[1])[0])
+
+
+@njit(cache=True, nogil=True)
+def _product(left, right, i, j, weight):
+    """Return the sum of the derivatives in rows i of one plate times those in rows j of another, weighted.
+
+    Matrix products of a library would be spread over threads that wait for each other: the blocks are too small.
+    """
+    found = np.zeros((left.shape[2], right.shape[2]))
+    for n in range(len(i)):
+        if weight[n] == 0:
+            continue
+        for axis in range(2):
+            for a in range(left.shape[2]):
+                factor = weight[n] * left[i[n], axis, a]
+                if factor != 0:
+                    for b in range(right.shape[2]):
+                        found[a, b] += factor * right[j[n], axis, b]
+    return found

@@ -154,7 +154,7 @@ class _Solver:
             place, change = onto(self.model.poles[self.model.exposure[k]], self.centre, plane)
             if self.model.known[k]:
                 self.place[rows] = place * ARCSEC
-            self.jacobians.append((change @ jacobian) * ARCSEC)
+            self.jacobians.append(np.einsum("nij,njc->nic", change, jacobian) * ARCSEC)
 
     def _match(self, radius: float) -> None:
         self._positions()

@@ -27,16 +27,19 @@ Ask = Callable[[Session], Any]
 @pytest.fixture(scope="module")
 def archives(databases: Any, empty_database: str) -> Iterator[dict[str, list[str]]]:
     """Addresses of databases of both sizes: with raw frames only, and with all that is made of them."""
-    found: dict[str, list[str]] = {"raw": [], "made": []}
+    found: dict[str, list[str]] = {"raw": [], "made": [], "bound": []}
     for size in SIZES:
         raw = databases.copy(empty_database)
         _change(raw, lambda session, size=size: fill(session, size))
         made = databases.copy(raw)
         _change(made, lambda session: pretend(session, SourceList))
+        bound = databases.copy(made)
+        _change(bound, lambda session: pretend(session, GlobalAstrometry))
         found["raw"].append(raw)
         found["made"].append(made)
+        found["bound"].append(bound)
     yield found
-    for address in found["raw"] + found["made"]:
+    for address in found["raw"] + found["made"] + found["bound"]:
         databases.drop(address)
 
 
@@ -91,7 +94,7 @@ def spoil(cls: Any) -> Ask:
         ("made", steps(RegriddedFrame, RegriddedFrame.Parameters(zeropoint=25.0)), None),
         ("made", steps(SourceList), spoil(RawBiasFrame)),
         ("raw", steps(GlobalAstrometry), None),
-        ("made", steps(SourceList), lambda session: pretend(session, GlobalAstrometry)),
+        ("bound", steps(SourceList), None),
         ("made", steps(SourceList), spoil(ReducedFrame)),
     ],
     ids=[
