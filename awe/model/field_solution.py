@@ -55,8 +55,10 @@ class GlobalAstrometry(FileBacked, Persistent):
         reference_weight: float = parameter(1.0, "weight of the catalogue beside that which errors give (lambda)")
         threshold: float = parameter(5.0, "detection threshold", unit="sigma")
         least_signal: float = parameter(10.0, "signal to noise from which a source takes part")
-        radius: float = parameter(2.0, "distance within which sources are taken for one at first", unit="arcsec")
-        final_radius: float = parameter(0.7, "... and in the end", unit="arcsec")
+        radius: float = parameter(
+            2.0, "distance within which sources are taken for one at first; at least 3 pixels", unit="arcsec"
+        )
+        final_radius: float = parameter(0.7, "... and in the end; at least 2 pixels", unit="arcsec")
         maximum_offset: float = parameter(120.0, "pointing error that is searched", unit="arcsec")
         sigma_clip: float = parameter(4.0, "rejection of outliers", unit="sigma")
 

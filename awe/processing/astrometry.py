@@ -158,7 +158,7 @@ def _compared(
 ) -> tuple[AstrometricFit, Pairs]:
     """Take the coordinates of the solution of all exposures, and see what the stars of the frame say of them."""
     p, wcs = product.parameters, Wcs.from_header(bound["wcs"])
-    i, j = _NONE if known is None else matched(wcs, found, known.ra, known.dec, p.radius)
+    i, j = _NONE if known is None else matched(wcs, found, known.ra, known.dec, max(p.radius, 2 * wcs.scale))
     sigma = found.position_error[i] * wcs.scale
     ra, dec = (np.zeros(0), np.zeros(0)) if known is None else (known.ra[j], known.dec[j])
     if known is not None:

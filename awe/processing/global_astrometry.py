@@ -22,6 +22,9 @@ from awe.processing.tasks import makes
 THREADS = 2
 """Frames whose sources are searched at the same time."""
 
+FIRST_PIXELS, LAST_PIXELS = 3.0, 2.0
+"""Least distances within which sources are taken for one, pixel: at first, and in the end."""
+
 RESIDUALS = np.dtype([("frame", "i8"), *DETECTIONS.descr])
 """Rows of the file: number of the reduced frame, and what `DETECTIONS` says."""
 
@@ -55,13 +58,13 @@ def make_global_astrometry(product: GlobalAstrometry, products: Products) -> Non
     epochs = [epoch_of(next(m.reduced.mjd_obs for m in members if m.reduced.date_obs == date)) for date in dates]
     catalogue = _catalogue(product, products, members, float(np.mean(epochs)))
     plates = _recognised(product, members, found, dates, catalogue)
-    p = product.parameters
+    p, scale = product.parameters, max(plate.wcs.scale for plate in plates)
     choices = Choices(
         degree=p.degree,
         exposure_degree=p.exposure_degree,
         focal_plane=p.focal_plane,
         reference_weight=p.reference_weight,
-        radii=(p.radius, p.final_radius),
+        radii=(max(p.radius, FIRST_PIXELS * scale), max(p.final_radius, LAST_PIXELS * scale)),
         threshold=p.sigma_clip,
     )
     detected = [Detected(s.x, s.y, s.error) for s in found]
