@@ -48,7 +48,7 @@ class _Sources:
     flux: np.ndarray
 
 
-@makes(GlobalAstrometry, version=1)
+@makes(GlobalAstrometry, version=2)
 def make_global_astrometry(product: GlobalAstrometry, products: Products) -> None:
     """Find the sources of all exposures, recognise each frame, and make the places of all stars agree."""
     members = _members(product)
@@ -190,6 +190,12 @@ def _describe(product: GlobalAstrometry, members: list[_Member], solution: Globa
     product.n_stars, product.n_reference = len(told), int((told["reference"] >= 0).sum())
     product.n_rejected, product.n_parameters = sum(plate.rejected for plate in plates), solution.parameters
     product.rms, product.rms_reference = _number(solution.rms_overlap), _number(solution.rms_reference)
+    used = solution.detections[solution.detections["used"] > 0]
+    product.n_detections = len(used)
+    for axis in ("ra", "dec"):
+        residual = used[f"d{axis}"].astype(np.float64)
+        setattr(product, f"mean_{axis}", float(residual.mean()) if len(used) else None)
+        setattr(product, f"rms_{axis}", float(np.sqrt(np.mean(residual**2))) if len(used) else None)
     product.chi_square = _number(solution.chi_square)
     errors = [plate.error for plate in plates if plate.solved]
     product.error = float(np.median(errors)) if errors else None

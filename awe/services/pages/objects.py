@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+from astropy.io import fits
 from flask import Blueprint, Response, current_app, request, send_file
 
 from awe.errors import NotFound
@@ -9,6 +11,7 @@ from awe.kernels.flag_picture import COLOURS
 from awe.kernels.stretch import Cuts, Stretch
 from awe.model.access import may_judge
 from awe.model.catalogue import AssociateList, SourceList
+from awe.model.field_solution import GlobalAstrometry
 from awe.model.frame import Calibration
 from awe.model.lineage import inputs
 from awe.model.persistent import QualityFlag, Validity
@@ -20,6 +23,7 @@ from awe.services.negotiation import answer, wants_json
 from awe.services.objectview import ObjectView, find_object, view_object
 from awe.services.operations import Operation, Parameter, describe
 from awe.services.parts import parts
+from awe.services.residuals import panels, picture
 from awe.services.sessions import session
 from awe.services.staleness_story import full_story
 from awe.services.summaries import summary_with
@@ -67,6 +71,7 @@ _WHY_NOT = Operation(
 )
 _WHY = Operation("Whether an object is stale and why, looking at all it was made from.")
 _HEADER = Operation("The FITS header of the image of an object.")
+_RESIDUALS = Operation("Residuals of a global astrometric solution: five panels, with number, mean and rms.")
 _FILE = Operation("The file of an object, unchanged.", answers=("application/fits",))
 
 
@@ -216,6 +221,23 @@ def header(object_id: int) -> Response:
 
     thing = find_object(session(), object_id)
     return answer("header.html", as_json, thing=thing, filename=filename, hdu=hdu, cards=cards)
+
+
+@objects.get("/object/<number:object_id>/residuals")
+@objects.get("/object/<number:object_id>/residuals.json", endpoint="residuals_json")
+@describe(_RESIDUALS)
+def residuals(object_id: int) -> Response:
+    """Show the residuals of the stars of a global astrometric solution."""
+    _RESIDUALS.read(request.args)
+    thing = find_object(session(), object_id)
+    if not isinstance(thing, GlobalAstrometry):
+        raise NotFound(f"{thing} is no GlobalAstrometry: it has no residuals of many exposures")
+    filename, _ = _filename(object_id)
+    with fits.open(_store().retrieve(filename), memmap=False) as hdus:
+        found = panels(np.asarray(hdus[1].data))
+    return answer(
+        "residuals.html", lambda: [p.as_json() for p in found], thing=thing, panels=found, picture=picture(found)
+    )
 
 
 @objects.get("/object/<number:object_id>/file")
