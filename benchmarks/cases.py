@@ -3,6 +3,9 @@
 from benchmarks import packages, peers
 from benchmarks.measuring import Case
 
+LARGE_TILES = 4
+"""Frames along each side of the large image in which sources are found."""
+
 
 def package(name: str) -> str:
     """Return the version of a Python package; empty if it is not installed."""
@@ -32,6 +35,7 @@ def on_pixels() -> list[list[Case]]:
     cosmics = "cosmic rays, one frame"
     sky = "background and rms, one frame"
     sources = "FITS to catalogue, one frame"
+    large = "FITS to catalogue, 16 frames in one image"
     psf = "FITS to PSF model and PSF photometry, one frame"
     picture = "gray PNG, one frame"
     return [
@@ -49,6 +53,10 @@ def on_pixels() -> list[list[Case]]:
             _awe(sources, "sources:detect_awe"),
             _peer(sources, "sep", "kernels:detect_sep"),
             _program(sources, ("source-extractor", "sex"), "source-extractor", "peers:sextractor"),
+        ],
+        [
+            _awe(large, "sources:large_awe", tiles=LARGE_TILES),
+            _program(large, ("source-extractor", "sex"), "source-extractor", "peers:sextractor", tiles=LARGE_TILES),
         ],
         [
             _awe(psf, "sources:psf_awe"),

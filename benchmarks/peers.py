@@ -41,12 +41,15 @@ def _megapixels(folder: Path) -> float:
     return int(shape[0]) * int(shape[1]) / 1e6
 
 
-def sextractor(folder: Path) -> Work:
-    """Background, detection, Kron and aperture fluxes of one frame with its weight map."""
+def sextractor(folder: Path, tiles: int = 0) -> Work:
+    """Background, detection, Kron and aperture fluxes of one frame, or a large image of such, with its weight map."""
     path = program("source-extractor", "sex")
     assert path is not None
     place = folder / "sextractor"
     place.mkdir(exist_ok=True)
+    image, weight = (folder / f"scene/{name}0.fits" for name in ("image", "weight"))
+    if tiles:  # awe's own measurement comes first and writes them
+        image, weight = (folder / f"scene/large_{name}{tiles}.fits" for name in ("image", "weight"))
     names = ["NUMBER", "X_IMAGE", "Y_IMAGE", "XWIN_IMAGE", "YWIN_IMAGE", "A_IMAGE", "B_IMAGE", "THETA_IMAGE"]
     names += ["FLUX_ISO", "FLUXERR_ISO", "FLUX_AUTO", "FLUXERR_AUTO", "FLUX_APER(3)", "FLUXERR_APER(3)"]
     names += ["FLUX_RADIUS", "FWHM_IMAGE", "FLAGS"]
@@ -57,25 +60,29 @@ def sextractor(folder: Path) -> Work:
         subprocess.run([path, "-dd"], stdout=file, check=True)  # noqa: S603
     options = {
         "c": "default.sex", "PARAMETERS_NAME": "wanted.param", "FILTER_NAME": "pyramid.conv",
-        "CATALOG_NAME": "found.cat", "WEIGHT_TYPE": "MAP_WEIGHT", "WEIGHT_IMAGE": str(folder / "scene/weight0.fits"),
+        "CATALOG_NAME": "found.cat", "WEIGHT_TYPE": "MAP_WEIGHT", "WEIGHT_IMAGE": str(weight),
         "DETECT_MINAREA": 5, "DETECT_THRESH": 1.5, "ANALYSIS_THRESH": 1.5, "BACK_SIZE": 64, "GAIN": 1.5,
         "PHOT_APERTURES": "5,10,20", "VERBOSE_TYPE": "QUIET",
     }  # fmt: skip
     words = [str(word) for name, value in options.items() for word in (f"-{name}", value)]
 
     def call() -> None:
-        subprocess.run([path, str(folder / "scene/image0.fits"), *words], cwd=place, check=True)  # noqa: S603
+        subprocess.run([path, str(image), *words], cwd=place, check=True)  # noqa: S603
 
     def tell(_: Any) -> dict[str, Any]:
         import numpy as np
 
         from benchmarks.sky_truth import against_truth
 
+        if tiles:
+            lines = (place / "found.cat").read_text().splitlines()
+            return {"sources": sum(not line.startswith("#") for line in lines)}
         columns = np.loadtxt(place / "found.cat", comments="#").T
         x, y, flux, error = columns[[1, 2, names.index("FLUX_AUTO"), names.index("FLUXERR_AUTO")]]
         return against_truth(folder, x - 1, y - 1, flux, error)
 
-    return Work(call, _megapixels(folder), "Mpix", tell, external=True)
+    megapixels = _megapixels(folder) * max(tiles, 1) ** 2
+    return Work(call, megapixels, "Mpix", tell, warm=not tiles, external=True)
 
 
 def swarp(folder: Path, method: str) -> Work:

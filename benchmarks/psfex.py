@@ -69,7 +69,7 @@ def _told(folder: Path, place: Path) -> dict[str, Any]:
 
     from benchmarks.sky_truth import fluxes_against_truth
 
-    x, y, flux, error, spread, flags = np.loadtxt(place / "fitted.cat", comments="#").T
-    known = flux < 1e29  # what SExtractor writes where nothing was fitted
-    flux = np.where(known, flux, math.nan)
+    # SExtractor adds columns of its own, and writes 0 where nothing was fitted
+    x, y, flux, error, spread, flags = np.loadtxt(place / "fitted.cat", comments="#").T[:6]
+    flux = np.where(flux != 0, flux, math.nan)
     return fluxes_against_truth(folder, x - 1, y - 1, flux, error, spread, flags.astype(int) & ~3)

@@ -70,6 +70,8 @@ def fluxes_against_truth(
     flux, error = flux * unit, error * unit
     bright = alone & (flux > BRIGHT * error)
     middling = alone & (flux > 10 * error) & (flux < BRIGHT * error)
+    if not bright.any() or not middling.any():
+        return {"sources": len(x), "bright stars": int(bright.sum())}
     ratio = flux[bright] / known["flux"][bright]
     pull = ((flux - known["flux"]) / error)[middling]
     spread_of = 1.4826 * np.median(np.abs(pull - np.median(pull)))

@@ -10,7 +10,7 @@ from awe.kernels.background import background_map
 from awe.kernels.detection import catalogue_of, find, stars
 from awe.kernels.planes import Rows, Scene, scene
 from awe.kernels.psf_model import measure_with_psf, model_psf
-from benchmarks.child import Work
+from benchmarks.child import Work, own_memory
 from benchmarks.kernels import THREADS, described
 from benchmarks.sky_truth import against_truth, fluxes_against_truth
 
@@ -38,6 +38,44 @@ def detect_awe(folder: Path) -> Work:
         return against_truth(folder, *(rows[n].astype(float) for n in names))
 
     return Work(call, _pixels(folder), "Mpix", tell)
+
+
+def write_large(folder: Path, tiles: int) -> tuple[Path, Path]:
+    """Write a large image, and its weight, as tiles of a frame without its sky, unless they are there."""
+    paths = folder / f"scene/large_image{tiles}.fits", folder / f"scene/large_weight{tiles}.fits"
+    for path, name in zip(paths, ("image", "weight"), strict=True):
+        if path.exists():
+            continue
+        plane = np.load(folder / f"scene/{name}0.npy")
+        if name == "image":
+            plane = plane - np.load(folder / "scene/background0.npy")
+        row = np.tile(plane.astype(">f4"), (1, tiles))
+        header = fits.Header({"SIMPLE": True, "BITPIX": -32, "NAXIS": 2})
+        header["NAXIS1"], header["NAXIS2"] = row.shape[1], row.shape[0] * tiles
+        with open(path, "wb") as file:
+            file.write(header.tostring().encode())
+            for _ in range(tiles):
+                file.write(row.tobytes())
+            file.write(bytes(-file.tell() % 2880))
+    return paths
+
+
+def large_awe(folder: Path, tiles: int) -> Work:
+    """From FITS files to a catalogue of a large image without sky, by rows."""
+    write_large(folder, tiles)
+
+    def call() -> Any:
+        image, weight = (fits.open(path, memmap=True) for path in write_large(folder, tiles))
+        planes = image[0].data, weight[0].data
+        where = Scene(lambda y0, y1: Rows(planes[0][y0:y1], planes[1][y0:y1]), planes[0].shape, 1.5)
+        with own_memory() as own:
+            rows = catalogue_of(where, find(where, threads=THREADS), threads=THREADS)
+        return len(rows), int(own[0])
+
+    def tell(result: Any) -> dict[str, Any]:
+        return {"sources": result[0], "MB without mapped files": result[1]}
+
+    return Work(call, _pixels(folder) * tiles**2, "Mpix", tell, warm=False)
 
 
 def psf_awe(folder: Path) -> Work:

@@ -12,6 +12,8 @@ from numba import njit
 
 from awe.kernels.components import find
 
+SIGNIFICANCE = 1.5
+"""Least flux of a branch above the level where it ends, in units of its noise: less is but a ripple in the light."""
 LEAST_BRANCH = 3
 """Pixels of the smallest branch, if `min_area` is not smaller."""
 
@@ -43,7 +45,9 @@ def split_areas(order, starts, first, last, x, y, value, variance, threshold, mi
         low = math.inf
         for p in own:
             low = min(low, threshold * math.sqrt(variance[p]))
-        found, parts[k] = _split(x[own], y[own], value[own], low, min(min_area, LEAST_BRANCH), levels, contrast)
+        found, parts[k] = _split(
+            x[own], y[own], value[own], low, threshold, min(min_area, LEAST_BRANCH), levels, contrast
+        )
         part[own] = found
 
 
@@ -68,7 +72,7 @@ def _level_numbers(value, low, levels):
 
 
 @njit(cache=True, nogil=True)
-def _split(x, y, value, low, least, levels, contrast):
+def _split(x, y, value, low, threshold, least, levels, contrast):
     """Return the part of each pixel of an area, and how many parts there are."""
     n = x.size
     part = np.full(n, -1, np.int32)
@@ -76,7 +80,7 @@ def _split(x, y, value, low, least, levels, contrast):
     if levels < 2 or scale == 0 or contrast >= 1 or n < 2 * least:
         part[:] = 0
         return part, 1
-    needed = contrast * value.sum()
+    needed, sigmas = contrast * value.sum(), SIGNIFICANCE / threshold
     corner = x.min() - 1, y.min() - 1
     wide = x.max() - corner[0] + 2
     grid = np.full((y.max() - corner[1] + 2) * wide, -1, np.int32)
@@ -95,7 +99,8 @@ def _split(x, y, value, low, least, levels, contrast):
         for m in range(branches):
             r = roots[m]
             heads[m], tails[m], unsplit[m] = head[r], tail[r], whole[r]
-            valid[m] = size[r] >= least and flux[r] - above * size[r] > needed
+            stands_out = max(needed, sigmas * low * math.sqrt(size[r]))
+            valid[m] = size[r] >= least and flux[r] - above * size[r] > stands_out
         fresh = done
         while done < n and high[ordered[done]] == k:
             _add(ordered[done], grid, place, wide, parent, following, head, tail, size, flux)

@@ -94,6 +94,8 @@ def measure_with_psf(scene: Scene, found: Isophotes, psf: Psf, catalogue: Catalo
     """
     x, y = (catalogue[name].astype(np.float64) for name in ("XWIN_IMAGE", "YWIN_IMAGE"))
     out = np.full(len(x), np.nan, PSF_COLUMNS)
+    if not len(x):
+        return out
     for plane, x0, y0, sources in Regions(scene, found, x, y, np.zeros(len(x)), threads).planes():
         # all that is on the plane is fitted, for the sake of those that belong to it
         inside = np.flatnonzero((y >= y0) & (y <= y0 + plane.image.shape[0] - 1))

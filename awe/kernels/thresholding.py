@@ -12,6 +12,8 @@ from awe.kernels.planes import Scene
 
 BAND_PIXELS = 1 << 20
 MOST_PIXELS_ABOVE = 0.5
+BRIDGE = 8
+"""Bad pixels are bridged where they are no more than this in a row or column, lest they cut a source in two."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ def pixels_above(scene: Scene, threshold: float, threads: int = 1) -> PixelList:
     Parameters
     ----------
     scene : Scene
-        Bad pixels, and those beyond the border, count as 0 in the filter, and are never in the list.
+        Bad pixels between good ones that are near are interpolated. All others, and those beyond the border, count as 0
+        in the filter, and are never in the list.
     threshold : float
         In units of the noise of an unfiltered pixel.
     threads : int
@@ -51,10 +54,11 @@ def pixels_above(scene: Scene, threshold: float, threads: int = 1) -> PixelList:
     limit, found = MOST_PIXELS_ABOVE * ny * nx, 0
 
     def band(y0: int) -> tuple[Any, ...]:
-        first, last = max(0, y0 - 1), min(ny, y0 + rows + 1)
+        first, last = max(0, y0 - BRIDGE - 2), min(ny, y0 + rows + BRIDGE + 2)
         plane = scene.rows(first, last)
+        image, variance = _bridged(plane.image, plane.variance, plane.bad)
         counts = np.zeros(min(ny, y0 + rows) - y0, np.int64)
-        lists = _above(plane.image, plane.variance, y0 - first, y0, np.float32(threshold), counts)
+        lists = _above(image, variance, y0 - first, y0, np.float32(threshold), counts)
         return *lists, counts
 
     parts = []
@@ -68,6 +72,39 @@ def pixels_above(scene: Scene, threshold: float, threads: int = 1) -> PixelList:
                 )
     x, y, value, variance, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return PixelList(scene.shape, x, y, value, variance, np.concatenate([[0], np.cumsum(counts)]))
+
+
+@njit(cache=True, nogil=True)
+def _bridged(image, variance, bad):
+    """Return image and variance with short runs of bad pixels interpolated: along rows, else along columns."""
+    ny, nx = image.shape
+    still = bad.copy()
+    for y in range(ny):
+        end = 0  # beyond the last run
+        for x in range(nx):
+            if still[y, x] and x >= end:
+                end = x + 1
+                while end < nx and still[y, end]:
+                    end += 1
+                if x > 0 and end < nx and end - x <= BRIDGE:
+                    for i in range(x, end):
+                        part = np.float32((i - x + 1) / (end - x + 1))
+                        image[y, i] = (1 - part) * image[y, x - 1] + part * image[y, end]
+                        variance[y, i] = (1 - part) * variance[y, x - 1] + part * variance[y, end]
+                        still[y, i] = False
+    for y in range(1, ny):
+        for x in range(nx):
+            if not still[y, x] or still[y - 1, x]:
+                continue
+            end = y + 1
+            while end < ny and still[end, x]:
+                end += 1
+            if end < ny and end - y <= BRIDGE:
+                for j in range(y, end):
+                    part = np.float32((j - y + 1) / (end - y + 1))
+                    image[j, x] = (1 - part) * image[y - 1, x] + part * image[end, x]
+                    variance[j, x] = (1 - part) * variance[y - 1, x] + part * variance[end, x]
+    return image, variance
 
 
 @njit(cache=True, nogil=True)

@@ -161,9 +161,19 @@ def test_a_gaussian_has_the_petrosian_radius_of_theory():
     assert found["FLUX_PETRO"][0] == pytest.approx(image.sum(), rel=1e-3)
 
 
-def test_bad_pixels_are_in_no_source():
-    image = blend(9, 1.0)
-    image[30, 28:32] = np.nan
-    pixels = pixels_above(scene(Rows(image, rms=1.0)), 1.5)
+def test_a_few_bad_pixels_do_not_cut_a_source_in_two():
+    whole, image = blend(9, 0.0), blend(9, 0.0)
+    image[:, 29:32] = np.nan
+    image[27:30, 25:40] = np.nan
+    wide = blend(9, 0.0)
+    wide[:, 24:36] = np.nan
+    found = [
+        isophotes(pixels_above(scene(Rows(i, rms=1.0)), 1.5), 1.5, 5, 32, 0.005, 0.0, 1.0).rows
+        for i in (whole, image, wide)
+    ]
 
-    assert not np.any((pixels.y == 30) & (pixels.x >= 28) & (pixels.x < 32))
+    assert [len(rows) for rows in found[:2]] == [1, 1]
+    assert found[1]["x"][0] == pytest.approx(30.0, abs=0.01)
+    assert found[1]["area"][0] == pytest.approx(found[0]["area"][0], rel=0.05)
+    # what is wider is no gap but unknown
+    assert not len(found[2]) or np.all((found[2]["x1"] < 24) | (found[2]["x0"] > 35))

@@ -25,6 +25,7 @@ from awe.model import (
     Job,
     Persistent,
     Process,
+    PsfModel,
     RawBiasFrame,
     RawScienceFrame,
     ReadNoise,
@@ -184,6 +185,23 @@ def test_a_frame_without_sources_gives_an_empty_list_that_says_so(made):
     assert (empty.n_sources, rows) == (0, [])
     assert QualityFlag.NO_SOURCES in QualityFlag(empty.quality_flags)
     assert empty.remark == "no source stands out of the noise"
+
+
+def test_a_frame_without_a_star_has_no_psf_and_its_list_says_so(made):
+    few = {PsfModel: PsfModel.Parameters(sample_minsn=1e9)}
+    assert made.make(SourceList, parameters=few).failed == {}
+    with made.session() as session:
+        psf = session.scalars(select(PsfModel).order_by(PsfModel.object_id.desc())).first()
+        found = session.scalars(select(SourceList).where(SourceList.psf_id == psf.object_id)).one()
+        rows = session.execute(select(SOURCES).where(SOURCES.c["SLID"] == found.object_id)).mappings().all()
+
+        assert (psf.filename, psf.n_stars, psf.fwhm) == (None, 0, None)
+        assert "no model: no unsaturated single star" in psf.remark
+        assert psf.quality_flags & QualityFlag.FEW_INPUTS
+        assert "without PSF photometry" in found.remark
+        assert rows
+        assert all(row["FLUX_PSF"] is None and row["SPREAD_MODEL"] is None for row in rows)
+        assert all(row["FLUX_AUTO"] is not None for row in rows)
 
 
 def test_a_data_server_that_does_not_answer_fails_the_jobs_and_leaves_no_row(ingested, unused_address):
