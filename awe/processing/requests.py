@@ -115,7 +115,9 @@ def _calibrations(session: Session, cls: Any, named: dict[str, Any]) -> list[Wan
 def _of_frame(session: Session, cls: Any, number: int) -> Wanted:
     frame = _by_id(session, Persistent, number)
     if is_external(frame) and cls not in (SourceList, PsfModel):
-        raise BadRequest(f"{frame} was made elsewhere and is calibrated: of it a SourceList is made, no {cls.__name__}")
+        raise BadRequest(
+            f"{frame} was made elsewhere and is calibrated: of it a SourceList or PsfModel is made, no {cls.__name__}"
+        )
     for name in cls.__key__:
         if name in inputs(cls) and isinstance(frame, inputs(cls)[name].source) and len(cls.__key__) == 1:
             return Wanted(cls, {name: frame})

@@ -399,11 +399,12 @@ def test_a_source_list_is_made_of_it_and_the_frame_is_never_made_again(ingested,
     outcome = ingested.make(SourceList, frame=report.frames[0])
 
     assert outcome.failed == {}
-    assert [order.class_name for order, _ in outcome.results] == ["SourceList"]
+    assert [order.class_name for order, _ in outcome.results] == ["PsfModel", "SourceList"]
+    made = [*outcome.made.values()][-1]
     with ingested.session() as session:
-        rows = session.execute(select(SOURCES).where(next(iter(outcome.made.values())) == SOURCES.c.SLID)).all()
+        rows = session.execute(select(SOURCES).where(made == SOURCES.c.SLID)).all()
         assert why_stale(session, session.get(Persistent, report.frames[0])) == []
-        assert why_stale(session, session.get(SourceList, next(iter(outcome.made.values())))) == []
+        assert why_stale(session, session.get(SourceList, made)) == []
     found = {(round(r.X_IMAGE), round(r.Y_IMAGE)): r for r in rows}
     for x, y, flux in STARS:
         row = found[round(x), round(y)]
@@ -413,17 +414,19 @@ def test_a_source_list_is_made_of_it_and_the_frame_is_never_made_again(ingested,
 
 def test_a_source_list_of_it_is_stale_when_it_is_judged_invalid(ingested, take_in, stack):
     number = take_in(stack())[0].frames[0]
-    made = next(iter(ingested.make(SourceList, frame=number).made.values()))
+    made = [*ingested.make(SourceList, frame=number).made.values()][-1]
     ingested.change(Coadd, number, is_valid=0, judgement="wrong zeropoint")
 
     with ingested.session() as session:
         assert "flagged invalid (wrong zeropoint)" in why_stale(session, session.get(SourceList, made))[0]
 
 
-def test_only_source_lists_are_made_of_it(ingested, take_in, stack):
+def test_only_the_psf_and_source_lists_are_made_of_it(ingested, take_in, stack):
     number = take_in(stack(), class_name="ReducedFrame")[0].frames[0]
 
-    with pytest.raises(BadRequest, match="was made elsewhere and is calibrated: of it a SourceList is made"):
+    with pytest.raises(
+        BadRequest, match="was made elsewhere and is calibrated: of it a SourceList or PsfModel is made"
+    ):
         ingested.plan(ingested_class("WeightFrame"), frame=number)
 
 
