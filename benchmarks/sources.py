@@ -1,5 +1,6 @@
 """Sources of one frame: detection, measurement, PSF, beside the truth of the simulated night."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from benchmarks.sky_truth import against_truth, fluxes_against_truth
 
 
 def _scene(folder: Path) -> Scene:
-    image, weight, flags = (fits.getdata(folder / f"scene/{n}0.fits") for n in ("image", "weight", "flags"))
-    image, weight = image.astype(np.float32), weight.astype(np.float32)
-    background = background_map(image, weight=weight, cell=64)
+    def read(name: str) -> np.ndarray:
+        return np.asarray(fits.getdata(folder / f"scene/{name}0.fits"), np.uint8 if name == "flags" else np.float32)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        image, weight, flags = pool.map(read, ("image", "weight", "flags"))
+    background = background_map(image, weight=weight, cell=64, threads=THREADS)
     return scene(Rows(image, weight, flags, background.level), described(folder)["gain"])
 
 

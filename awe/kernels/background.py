@@ -1,5 +1,6 @@
 """Background and its rms on a mesh: the estimate of the mode of SExtractor (Bertin & Arnouts 1996, A&AS 117, 393)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,7 @@ def background_map(
     cell: int = 128,
     filter_size: int = 3,
     mask_sources: float | None = None,
+    threads: int = 1,
 ) -> Background:
     """Measure the background of an image, and its noise, with sources in it.
 
@@ -58,6 +60,7 @@ def background_map(
         Measure twice: pixels whose 3 x 3 mean stands this many of its sigmas above the first background, and 8 pixels
         around them (3 where that would leave less than half of the image), are left out of the second. Take 5 or more:
         at less, peaks of noise go too, and the background comes out too low.
+    threads : int
 
     Returns
     -------
@@ -74,13 +77,13 @@ def background_map(
     if pixels.ndim != 2:
         raise ValueError(f"image must have two dimensions, got shape {pixels.shape}")
     excluded = _excluded(pixels.shape, mask, weight)
-    found = _measure(pixels, excluded, cell, filter_size)
+    found = _measure(pixels, excluded, cell, filter_size, threads)
     if mask_sources is None:
         return found
     if not mask_sources > 0:
         raise ValueError(f"mask_sources must be positive, got {mask_sources}")
     sources = _sources(pixels, found, mask_sources)
-    return _measure(pixels, sources | excluded if excluded.size else sources, cell, filter_size)
+    return _measure(pixels, sources | excluded if excluded.size else sources, cell, filter_size, threads)
 
 
 def _excluded(shape, mask, weight) -> np.ndarray:
@@ -96,12 +99,14 @@ def _excluded(shape, mask, weight) -> np.ndarray:
     return excluded
 
 
-def _measure(pixels, excluded, cell, filter_size) -> Background:
+def _measure(pixels, excluded, cell, filter_size, threads) -> Background:
     rows, columns = (cell_edges(length, cell) for length in pixels.shape)
-    mesh, mesh_rms = _mesh(pixels, excluded, rows, columns)
-    mesh, mesh_rms = fill_and_filter(mesh, filter_size), fill_and_filter(mesh_rms, filter_size)
-    rms = spread_mesh(mesh_rms, pixels.shape, overshoot=False)
-    return Background(spread_mesh(mesh, pixels.shape), rms, mesh, mesh_rms)
+    bands = [part for part in np.array_split(np.arange(rows.size - 1), threads) if part.size]
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(lambda b: _mesh(pixels, excluded, rows[b[0] : b[-1] + 2], columns), bands))
+    mesh, mesh_rms = (fill_and_filter(np.concatenate(arrays), filter_size) for arrays in zip(*parts, strict=True))
+    rms = spread_mesh(mesh_rms, pixels.shape, overshoot=False, threads=threads)
+    return Background(spread_mesh(mesh, pixels.shape, threads=threads), rms, mesh, mesh_rms)
 
 
 def _sources(pixels, found: Background, threshold: float) -> np.ndarray:

@@ -1,11 +1,13 @@
 """A mesh of equal cells over an image: its geometry, its repair, and its spread over the pixels by a spline."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numba import njit
 from scipy.ndimage import distance_transform_edt
 
 
-def spread_mesh(mesh: np.ndarray, shape: tuple[int, int], overshoot: bool = True) -> np.ndarray:
+def spread_mesh(mesh: np.ndarray, shape: tuple[int, int], overshoot: bool = True, threads: int = 1) -> np.ndarray:
     """Spread a mesh of equal cells over an image by a natural bicubic spline.
 
     Parameters
@@ -17,6 +19,7 @@ def spread_mesh(mesh: np.ndarray, shape: tuple[int, int], overshoot: bool = True
     overshoot : bool
         Whether the spline may leave the range of the mesh, as it does next to steps: a noise map must not, lest it
         become negative.
+    threads : int
 
     Returns
     -------
@@ -24,7 +27,10 @@ def spread_mesh(mesh: np.ndarray, shape: tuple[int, int], overshoot: bool = True
     """
     out = np.empty(shape, np.float32)
     low, high = (-np.inf, np.inf) if overshoot else (np.min(mesh), np.max(mesh))
-    _spread(np.ascontiguousarray(mesh, np.float64), np.float32(low), np.float32(high), out)
+    nodes, limits = np.ascontiguousarray(mesh, np.float64), (np.float32(low), np.float32(high))
+    edges = np.linspace(0, shape[0], threads + 1).astype(int).tolist()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda y0, y1: _spread(nodes, *limits, out, y0, y1), edges[:-1], edges[1:]))
     return out
 
 
@@ -139,7 +145,7 @@ def _spread_row(nodes, curvature, low, high, out):
 
 
 @njit(nogil=True, cache=True)
-def _spread(mesh, low, high, out):
+def _spread(mesh, low, high, out, y0, y1):
     rows, columns = mesh.shape
     ny = out.shape[0]
     along_y = np.empty((columns, rows))
@@ -147,7 +153,7 @@ def _spread(mesh, low, high, out):
         along_y[i] = _curvatures(mesh[:, i].copy())
     values = np.ascontiguousarray(mesh.T)
     nodes = np.empty(columns)
-    for y in range(ny):
+    for y in range(y0, y1):
         place = (y + 0.5) * rows / ny - 0.5
         for i in range(columns):
             nodes[i] = _evaluate(values[i], along_y[i], place)

@@ -164,3 +164,11 @@ def test_cells_are_equal_and_tile_the_axis():
     edges = cell_edges(1030, 128)
     assert (edges[0], edges[-1]) == (0, 1030)
     assert set(np.diff(edges).tolist()) <= {128, 129}
+
+
+def test_threads_change_nothing():
+    image = np.random.default_rng(7).normal(100, 5, (300, 210)).astype(np.float32)
+    one, three = (background_map(image, cell=32, mask_sources=5.0, threads=threads) for threads in (1, 3))
+
+    np.testing.assert_array_equal(one.level, three.level)
+    np.testing.assert_array_equal(one.rms, three.rms)
