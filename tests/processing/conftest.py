@@ -14,7 +14,7 @@ from awe.config import Settings
 from awe.database import open_engine, short_transaction
 from awe.instruments import load_definitions
 from awe.local import RunningDataServer, start_data_server
-from awe.model import Base, Coadd, Persistent, SourceList
+from awe.model import Base, Coadd, Persistent, PsfModel, SourceList
 from awe.model.lineage import descendants
 from awe.processing import worker
 from awe.processing.catalogues import add_catalogue
@@ -100,7 +100,7 @@ class Site:
 
 def label(product: Any) -> tuple[str, str]:
     """Return what tells a product from the others of the night: its class, and what it is of (there is one coadd)."""
-    return type(product).__name__, "" if isinstance(product, Coadd | SourceList) else subject(product)
+    return type(product).__name__, "" if isinstance(product, Coadd | PsfModel | SourceList) else subject(product)
 
 
 @pytest.fixture(scope="session")

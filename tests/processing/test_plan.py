@@ -23,6 +23,7 @@ OF_ONE_NIGHT = {
     "PhotometricParameters": 6,
     "RegriddedFrame": 6,
     "Coadd": 1,
+    "PsfModel": 1,
     "SourceList": 1,
 }
 """Two chips, three exposures, one filter."""

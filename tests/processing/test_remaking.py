@@ -110,7 +110,7 @@ def test_an_invalid_exposure_leaves_the_coadd_and_remakes_no_frame(made):
     made.change(RawScienceFrame, exposure.object_id, is_valid=0)
     plan = made.plan(SourceList, object="SIM-A")
 
-    assert {type(s.product).__name__ for s in plan.steps} <= {"Coadd", "SourceList"}
+    assert {type(s.product).__name__ for s in plan.steps} <= {"Coadd", "PsfModel", "SourceList"}
     coadd = only(s.product for s in plan.steps if isinstance(s.product, Coadd))
     assert len(coadd.regridded_frames) == 5
 
