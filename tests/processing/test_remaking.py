@@ -165,14 +165,14 @@ def test_a_new_version_of_a_task_remakes_its_products_and_what_used_them(made, r
 def test_a_new_version_of_the_last_task_remakes_its_product_alone(made, raise_version):
     raise_version(SourceList)
     with short_transaction(made.engine) as session:
-        assert register_processes(session) == ["make_source_list version 2 registered"]
+        assert register_processes(session) == ["make_source_list version 3 registered"]
     outcome = made.make(SourceList, object="SIM-A")
 
     assert len(outcome.made) == 1
     assert reasons(made) == {}
     with made.session() as session:
         newest = session.get(SourceList, next(iter(outcome.made.values())))
-        assert (newest.process.name, newest.process.version) == ("make_source_list", 2)
+        assert (newest.process.name, newest.process.version) == ("make_source_list", 3)
 
 
 def test_a_better_calibration_remakes_what_used_the_one_it_eclipses(made):
