@@ -41,6 +41,9 @@ class Settings:
     open_reading: bool = _setting(
         True, "whether all who reach the pages may read everything; false: only what is for the world, or signed in"
     )
+    keep_regridded: bool = _setting(
+        True, "whether files of regridded frames are kept; coadds are the same without them, and made sooner"
+    )
     workers: int = _setting(0, "processes that make products; 0: one for each core")
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +30,8 @@ __all__ = [
     "image_hdus",
     "image_names",
     "open_planes",
+    "plane_header",
+    "plane_names",
     "read_header",
     "read_headers",
     "read_image",
@@ -136,10 +138,29 @@ def open_planes(path: Path) -> Planes:
     images = [hdu for hdu in hdus if hdu.is_image]
     if not images:
         raise BadFile(f"{path} holds no image: {', '.join(map(str, hdus))}")
-    names = [hdu.name or (PLANES[i] if i < len(PLANES) else f"HDU{hdu.index}") for i, hdu in enumerate(images)]
+    names = plane_names(images)
     header = _image_header(path, images[0])
     stored = {name: (_stored(path, contents, hdu), hdu.scaling) for name, hdu in zip(names, images, strict=True)}
     return Planes(header, stored)
+
+
+def plane_names(images: Sequence[Hdu]) -> list[str]:
+    """Return the names of the images of a file: EXTNAME, or that of the place: IMAGE, WEIGHT, FLAGS."""
+    return [hdu.name or (PLANES[i] if i < len(PLANES) else f"HDU{hdu.index}") for i, hdu in enumerate(images)]
+
+
+def plane_header(
+    name: str, kind: np.dtype[Any], shape: tuple[int, int], header: Header | Mapping[str, Any], first: bool
+) -> Header:
+    """Return the header of a plane of a file: that of the first holds all, the others get the WCS of it."""
+    bits = -8 * kind.itemsize if kind.kind == "f" else 8 * kind.itemsize
+    own = Header([("SIMPLE", True) if first else ("XTENSION", "IMAGE"), ("BITPIX", bits), ("NAXIS", 2)])
+    own.extend([("NAXIS1", shape[1]), ("NAXIS2", shape[0])])
+    own.extend([("EXTEND", True)] if first else [("PCOUNT", 0), ("GCOUNT", 1)])
+    cards = _plain_header(header).cards
+    own.extend([card for card in cards if first or _WCS.fullmatch(card.keyword)])
+    own["EXTNAME"] = (name, "name of this plane")
+    return own
 
 
 def write_image(path: Path, planes: Mapping[str, np.ndarray], header: Header | Mapping[str, Any] | None = None) -> None:

@@ -3,6 +3,7 @@
 from benchmarks import packages, peers
 from benchmarks.measuring import Case
 
+COADDS = ("weighted", "clipped", "median")
 LARGE_TILES = 4
 """Frames along each side of the large image in which sources are found."""
 
@@ -62,15 +63,15 @@ def on_pixels() -> list[list[Case]]:
             _awe(psf, "sources:psf_awe"),
             _program(psf, ("psfex",), "psfex source-extractor", "psfex:psf_chain"),
         ],
-        *(_coadds(method) for method in ("weighted", "median", "clipped")),
+        *(_coadds(method) for method in COADDS),
         [_awe(picture, "kernels:png_awe"), _peer(picture, "pillow", "kernels:png_pillow")],
     ]
 
 
-def _coadds(method: str) -> list[Case]:
-    work = f"FITS to coadd, {method}"
-    swarp = _program(work, ("SWarp", "swarp"), "swarp", "peers:swarp", method=method.upper())
-    return [_awe(work, "kernels:coadd_awe", method=method), swarp]
+def _coadds(method: str, kernel: str = "lanczos3", **options: object) -> list[Case]:
+    work = f"FITS to coadd, {method}" + (f", {options['frames']} frames" if options else "")
+    swarp = _program(work, ("SWarp", "swarp"), "swarp", "peers:swarp", method=method.upper(), **options)
+    return [_awe(work, "kernels:coadd_awe", method=method, kernel=kernel, **options), swarp]
 
 
 def on_cutouts() -> list[list[Case]]:
@@ -90,6 +91,16 @@ def astrometry() -> list[list[Case]]:
     return [
         [_awe(work, "astrometry:awe"), _program(work, ("scamp",), "scamp", "astrometry:scamp")],
     ]
+
+
+def of_mosaic() -> list[list[Case]]:
+    """Return coadds of the chips of a mosaic, with the kernel of SWarp."""
+    return [_coadds(method, "textbook-lanczos3") for method in COADDS]
+
+
+def of_frames(counts: tuple[int, ...]) -> list[list[Case]]:
+    """Return coadds of more and more chips, to see how time and memory grow."""
+    return [_coadds("weighted", frames=n) for n in counts]
 
 
 def _cutouts(size: int, form: str) -> list[Case]:

@@ -89,6 +89,34 @@ def _survey(place: Place) -> Figures:
     return Figures([(caption, report.HEADERS, report.rows([group]))], _slower([group]), [asdict(m) for m in group])
 
 
+def _coadds(place: Place) -> Figures:
+    found = of_cases(lambda _: cases.of_mosaic(), lambda place: place.mosaic, 2)(place)
+    rows = []
+    for method in cases.COADDS:
+        (told,) = measure([Case("agreement", "awe", "agreement:compare", {"method": method})], place.mosaic, 1, 1)
+        rows.append((method, *_agreement(told)))
+    growth = of_cases(lambda place: cases.of_frames(place.size((4, 16, 64), (4, 16))), lambda place: place.mosaic, 1, 1)
+    more = growth(place)
+    said = "Agreement of the pixels where both have a value: differences in units of the noise of a pixel. *MAD*: median of the absolute difference."
+    tables = [
+        *found.tables,
+        (said, AGREEMENT, rows),
+        ("Time and memory against the number of chips, which are taken again from 16 on.", *more.tables[0][1:]),
+    ]
+    return Figures(tables, found.slower + more.slower, found.measured + more.measured)
+
+
+AGREEMENT = ("method", "MAD", "above 0.1", "above 1", "only awe", "only SWarp", "flux ratio", "stars")
+
+
+def _agreement(found: Measured) -> tuple[str, ...]:
+    if found.failure:
+        return (found.failure, *[""] * (len(AGREEMENT) - 2))
+    told = found.told
+    shares = (f"{100 * told[name]:.2f} %" for name in ("above 0.1", "above 1", "only awe", "only other"))
+    return f"{told['MAD']:.4f}", *shares, f"{told.get('flux ratio', float('nan')):.6f}", f"{told['stars']}"
+
+
 def _largest_night(place: Place) -> Path:
     return place.night(place.nights[-1])[0]
 
@@ -101,6 +129,12 @@ CHAPTERS = (
 
 The work is not quite the same everywhere. awe's clipped mean also gives the variance. astroscrappy is run with sigclip 4.5 and otherwise its defaults; *completeness* is the part found of the pixels in which a cosmic ray left more than five times the noise, *purity* the part of the flagged pixels that were hit at all. awe's catalogue has everything that awe stores, windowed positions, their errors and a star/galaxy number included; that of sep is a plain sequence of its functions without windowed positions, and its default filter finds more sources; SExtractor has windowed positions too. awe detects through sep, so it can't be faster than that.""",
         of_cases(lambda _: cases.on_pixels(), lambda place: place.scene),
+    ),
+    Chapter(
+        "coadds",
+        "Coadds of a mosaic",
+        """Four dithered exposures of four chips of 2048 x 4612 pixels (`--quick`: 768 x 1024), 151 Mpix, simulated and reduced with the true calibrations: from FITS files of images and weights to those of the coadd and its weight. Both programs subtract a background (cells of 128 pixels), regrid with Lanczos3 onto a TAN grid, scale to a common zeropoint, and have two threads. awe runs with SWarp's kernel (`textbook-lanczos3`) here, so that pixels can be compared; its own, with corrected moments, costs the same. The peak of awe contains the interpreter, its libraries, and the pages of files that are mapped; those of SWarp, the program. Where the two differ: see [0022](decisions/0022-one-pass-to-the-coadd.md).""",
+        _coadds,
     ),
     Chapter(
         "memory",

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,19 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from awe.fits import Planes, open_planes
-from awe.kernels.background import background_map
+from awe.fits import PLANES
+from awe.fits_sections import MappedPlane, PixelsOnFile, PlaneWriter, mapped_plane
+from awe.kernels.background import background_map, background_mesh
 from awe.kernels.coadd import Method, coadd
 from awe.kernels.combine import Combine, combine
 from awe.kernels.cosmics import flag_cosmic_rays
 from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
 from awe.kernels.png import encode_png
-from awe.kernels.resample import resample
+from awe.kernels.resample import Kernel, Regridder, Rows
 from awe.kernels.sections import Section
 from awe.kernels.stretch import apply_stretch, cuts
 from awe.kernels.wcs import Wcs, tan
-from benchmarks.child import Work, own_memory
+from benchmarks.child import Work
 from benchmarks.packages import rates
 
 THREADS = 2
@@ -130,103 +132,77 @@ def detect_sep(folder: Path) -> Work:
     return _on_pixels(call, plane(folder, "image").size, lambda rows: {"sources": len(rows)})
 
 
-@dataclass(frozen=True)
-class _InMemory:
-    """A regridded frame in memory."""
-
-    region: Section
-    planes: tuple[np.ndarray, np.ndarray, np.ndarray]
-
-    def read(self, y0: int, y1: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows = slice(y0 - self.region.y0, y1 - self.region.y0)
-        image, weight, flags = (p[rows] for p in self.planes)
-        return image, weight, flags
-
-
 def _grid(folder: Path) -> tuple[Wcs, tuple[int, int]]:
     known = described(folder)
     ny, nx = known["shape"]
     return tan(known["ra"], known["dec"], known["scale"], nx, ny), (ny, nx)
 
 
-def coadd_awe(folder: Path, method: str) -> Work:
-    """From FITS files of frames and weights to the coadd and its weight as FITS files, background subtracted."""
-    known, (grid, shape) = described(folder), _grid(folder)
+def coadd_awe(
+    folder: Path, method: str, kernel: str = "lanczos3", threads: int = THREADS, frames: int | None = None
+) -> Work:
+    """From FITS files of frames and weights to the coadd and its weight as FITS files, background subtracted.
 
-    def regridded(number: int) -> _InMemory:
-        image, header = fits.getdata(folder / f"scene/image{number}.fits", header=True)
-        image = image.astype(np.float32)
-        weight = fits.getdata(folder / f"scene/weight{number}.fits").astype(np.float32)
+    With more `frames` than there are, they are taken again.
+    """
+    known, (grid, shape) = described(folder), _grid(folder)
+    count = frames or known["frames"]
+
+    def on_grid(number: int) -> Regridder:
+        number %= known["frames"]
+        image, weight = (mapped_plane(folder / f"scene/{name}{number}.fits") for name in ("image", "weight"))
+        pixels, header = PixelsOnFile(image, weight), image.hdu.header
         source = Wcs.from_header(header)
-        image -= background_map(image, weight=weight, cell=128).level
-        region = overlap_region(source, image.shape, grid, shape)
-        mesh = pixel_mesh(source, grid, region)
+        mesh = pixel_mesh(source, grid, overlap_region(source, pixels.shape, grid, shape))
         mesh = replace(mesh, area=np.full_like(mesh.area, np.nanmedian(mesh.area)))
-        found = resample(image, weight, None, mesh, flux_scale=header["FLXSCALE"])
-        flags = np.zeros(found.image.shape, np.uint8) if found.flags is None else found.flags
-        return _InMemory(region, (found.image, found.weight, flags))
+        background, _ = background_mesh(pixels, cell=128)
+        return Regridder(pixels, mesh, Kernel(kernel), header["FLXSCALE"], background)
 
     def call() -> None:
-        with ThreadPoolExecutor(THREADS) as pool:
-            inputs = list(pool.map(regridded, range(known["frames"])))
-        image, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        for band in coadd(inputs, shape, Method(method), threads=THREADS).bands():
-            rows = slice(band.y0, band.y0 + len(band.image))
-            image[rows], weight[rows] = band.image, band.weight
-        header = fits.Header(grid.cards)
-        fits.writeto(folder / f"awe_{method}.fits", image, header, overwrite=True)
-        fits.writeto(folder / f"awe_{method}.weight.fits", weight, header, overwrite=True)
+        with ThreadPoolExecutor(threads) as pool:
+            inputs = list(pool.map(on_grid, range(count)))
+        files = folder / f"awe_{method}.fits", folder / f"awe_{method}.weight.fits"
+        with ExitStack() as stack:
+            image, weight = (
+                stack.enter_context(PlaneWriter(path, {"IMAGE": np.float32}, shape, grid.cards, checksums=False))
+                for path in files
+            )
+            for band in coadd(inputs, shape, Method(method), threads=threads).bands():
+                image.write(band.y0, {"IMAGE": band.image})
+                weight.write(band.y0, {"IMAGE": band.weight})
 
-    return _on_pixels(call, known["frames"] * plane(folder, "image").size)
+    return _on_pixels(call, count * known["pixels"])
 
 
 @dataclass(frozen=True)
 class _OnFile:
-    """A regridded frame on its file, as the task reads it."""
+    """A regridded frame on its file, as the task reads it; of all frames the part that they have in common."""
 
-    planes: Planes
+    planes: tuple[MappedPlane, MappedPlane, MappedPlane]
     region: Section
 
-    def read(self, y0: int, y1: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        image, weight, flags = (self.planes.rows(name, y0, y1) for name in ("IMAGE", "WEIGHT", "FLAGS"))
-        return image, weight, flags
+    def fill(self, section: Section, rows: Rows) -> None:
+        rows.noise[...] = 1
+        for out, plane in zip((rows.image, rows.weight, rows.flags), self.planes, strict=True):
+            out[...] = plane.section(section)
 
 
 def coadd_many(folder: Path, count: int, method: str) -> Work:
-    """Coadd of many regridded files, whose rows are read as they are needed; the result is not kept."""
+    """Coadd of many regridded files, whose sections are read as they are needed; the result is not kept."""
     known = described(folder)
     files = [folder / f"scene/regridded{i % known['frames']}.fits" for i in range(count)]
-    shape = open_planes(files[0]).shape
-    for path in files:
-        other = open_planes(path).shape
-        shape = min(shape[0], other[0]), min(shape[1], other[1])
-    region = Section(0, shape[1], 0, shape[0])
+    shapes = np.array([mapped_plane(path).shape for path in files])
+    shape = int(shapes[:, 0].min()), int(shapes[:, 1].min())
 
-    def call() -> int:
-        inputs = [_Cut(_OnFile(open_planes(path), region), shape[1]) for path in files]
-        work = coadd(inputs, shape, Method(method), memory_limit=64 * 2**20)
-        with own_memory() as own:
-            for _band in work.bands():
-                pass
-        return int(own[0])
+    def opened(path: Path) -> _OnFile:
+        image, weight, flags = (mapped_plane(path, name) for name in PLANES)
+        return _OnFile((image, weight, flags), Section.whole(shape))
 
-    return _on_pixels(call, count * shape[0] * shape[1], lambda own: {"MB without mapped files": own})
+    def call() -> None:
+        for _band in coadd([opened(path) for path in files], shape, Method(method)).bands():
+            pass
 
-
-@dataclass(frozen=True)
-class _Cut:
-    """The first columns of a frame, so that all have one shape."""
-
-    frame: _OnFile
-    columns: int
-
-    @property
-    def region(self) -> Section:
-        return self.frame.region
-
-    def read(self, y0: int, y1: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        image, weight, flags = (np.ascontiguousarray(p[:, : self.columns]) for p in self.frame.read(y0, y1))
-        return image, weight, flags
+    return _on_pixels(call, count * shape[0] * shape[1])
 
 
 def _gray(folder: Path) -> np.ndarray:

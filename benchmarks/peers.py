@@ -36,9 +36,7 @@ def _described(folder: Path) -> dict[str, Any]:
 
 
 def _megapixels(folder: Path) -> float:
-    with open(folder / "scene/image0.npy", "rb") as file:
-        shape = file.read(128).partition(b"'shape': (")[2].partition(b")")[0].split(b",")
-    return int(shape[0]) * int(shape[1]) / 1e6
+    return float(_described(folder)["pixels"]) / 1e6
 
 
 def sextractor(folder: Path, tiles: int = 0) -> Work:
@@ -85,18 +83,19 @@ def sextractor(folder: Path, tiles: int = 0) -> Work:
     return Work(call, megapixels, "Mpix", tell, warm=not tiles, external=True)
 
 
-def swarp(folder: Path, method: str) -> Work:
-    """Regrid all frames with Lanczos3, subtract their backgrounds, and coadd them."""
+def swarp(folder: Path, method: str, frames: int | None = None) -> Work:
+    """Regrid frames with Lanczos3, subtract their backgrounds, and coadd them."""
     path = program("SWarp", "swarp")
     assert path is not None
     known = _described(folder)
     ny, nx = known["shape"]
+    count = frames or known["frames"]
     place = folder / "swarp"
     place.mkdir(exist_ok=True)
     with open(place / "default.swarp", "w") as file:
         subprocess.run([path, "-d"], stdout=file, check=True)  # noqa: S603
     for kind in ("image", "weight"):
-        names = [str(folder / f"scene/{kind}{i}.fits") for i in range(known["frames"])]
+        names = [str(folder / f"scene/{kind}{i % known['frames']}.fits") for i in range(count)]
         (place / f"{kind}.list").write_text("\n".join(names) + "\n")
     options = {
         "c": "default.swarp", "WEIGHT_TYPE": "MAP_WEIGHT", "WEIGHT_IMAGE": "@weight.list",
@@ -113,4 +112,4 @@ def swarp(folder: Path, method: str) -> Work:
     def call() -> None:
         subprocess.run([path, "@image.list", *words], cwd=place, check=True)  # noqa: S603
 
-    return Work(call, known["frames"] * _megapixels(folder), "Mpix", external=True)
+    return Work(call, count * _megapixels(folder), "Mpix", external=True)

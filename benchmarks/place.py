@@ -92,6 +92,15 @@ class Place:
         return folder
 
     @cached_property
+    def mosaic(self) -> Path:
+        """Return the folder of the chips of a mosaic camera."""
+        chip = self.size((4612, 2048), (1024, 768))
+        say(f"simulating four exposures of four chips of {chip[1]} x {chip[0]} pixels")
+        folder = self._new("mosaic")
+        self.do(Case("simulate", "awe", "mosaic:simulate", {"chip": chip}), folder)
+        return folder
+
+    @cached_property
     def large(self) -> Path:
         """Return the folder of a large image."""
         say("writing a large image")

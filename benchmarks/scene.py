@@ -136,6 +136,7 @@ def exported(folder: Path) -> None:
         grid = frames[0].grid_target
         described = {"frames": len(frames), "gain": frames[0].reduced.gain, "noise": frames[0].reduced.noise}
         described |= {"wcs": grid.wcs, "shape": [grid.naxis2, grid.naxis1], "coadd": coadd.object_id if coadd else 0}
+        described["pixels"] = frames[0].reduced.naxis1 * frames[0].reduced.naxis2
         described["ra"], described["dec"], described["scale"] = grid.ra, grid.dec, grid.pixel_scale
         described["objects"] = session.scalar(select(func.count(Persistent.object_id)))
         (out / "scene.json").write_text(json.dumps(described))

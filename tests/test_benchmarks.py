@@ -15,6 +15,8 @@ GROUPS = [
     *cases.on_pixels(),
     *cases.astrometry(),
     *cases.many_inputs((5,)),
+    *cases.of_mosaic(),
+    *cases.of_frames((4, 16)),
     *cases.planning((100,)),
     *cases.on_system(),
     *cases.on_cutouts(),

@@ -6,7 +6,7 @@ import click
 from sqlalchemy import Engine
 
 from awe.cli.failures import FAILED
-from awe.cli.printing import plural, print_json
+from awe.cli.printing import plural, print_json, seconds_shown
 from awe.cli.workplace import Workplace, works
 from awe.errors import AweError
 from awe.processing.housekeeping import (
@@ -25,19 +25,24 @@ from awe.store import Store
 @click.option("--repair", is_flag=True, help="repair what can be repaired")
 @click.option("--all", "everything", is_flag=True, help="also files without an object that are younger than an hour")
 @click.option("--deep", is_flag=True, help="read each file in full and compare its checksum (slow)")
+@click.option("--compile", "compiled", is_flag=True, help="first compile the kernels that are not yet (a minute)")
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
 @works
-def doctor(place: Workplace, repair: bool, everything: bool, deep: bool, as_json: bool) -> int:
+def doctor(place: Workplace, repair: bool, everything: bool, deep: bool, compiled: bool, as_json: bool) -> int:
     """Find what is damaged or left over, and repair it.
 
     Looked at are: schema and process catalogue, running jobs whose process is gone, left-over scratch folders, products
     that are not whole, files that belong to no object, objects whose file is missing or changed. The exit code is 9 if
-    something is left to repair.
+    something is left to repair. Kernels are compiled when they are first used, unless --compile did so before.
 
     \b
     Example: awe doctor
              awe doctor --repair
     """
+    if compiled:
+        from awe.kernels.compile_ahead import compile_ahead
+
+        place.say(f"kernels compiled in {seconds_shown(compile_ahead())}; they are kept for next time")
     engine = place.engine
     with place.connected() as (_, store):
         findings = list(_findings(place, engine, store, everything, deep))

@@ -2,12 +2,15 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numba import njit
 from scipy.ndimage import binary_dilation, maximum_filter, uniform_filter
 
 from awe.kernels.mesh import cell_edges, fill_and_filter, spread_mesh
+from awe.kernels.sections import Section
 
 _MOST_LEVELS = 4096
 _LEAST_FILLED = 0.25
@@ -71,8 +74,7 @@ def background_map(
     ValueError
         If shapes differ, or no cell has enough good pixels.
     """
-    if cell < 4 or filter_size < 1 or filter_size % 2 == 0:
-        raise ValueError(f"cell must be at least 4 and filter_size odd, got {cell} and {filter_size}")
+    _check_sizes(cell, filter_size)
     pixels = np.ascontiguousarray(image, np.float32)
     if pixels.ndim != 2:
         raise ValueError(f"image must have two dimensions, got shape {pixels.shape}")
@@ -84,6 +86,44 @@ def background_map(
         raise ValueError(f"mask_sources must be positive, got {mask_sources}")
     sources = _sources(pixels, found, mask_sources)
     return _measure(pixels, sources | excluded if excluded.size else sources, cell, filter_size, threads)
+
+
+class Strips(Protocol):
+    """What is asked of an image on a file: `awe.kernels.resample.Pixels`."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        ...
+
+    def read(self, section: Section) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return image, weight and flags of a section."""
+        ...
+
+
+def background_mesh(pixels: Strips, cell: int = 128, filter_size: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Measure the meshes of `background_map`, of an image that is read a row of cells at a time.
+
+    Returns
+    -------
+    mesh, mesh_rms : float64 arrays [row, column]
+    """
+    _check_sizes(cell, filter_size)
+    ny, nx = pixels.shape
+    rows, columns = cell_edges(ny, cell), cell_edges(nx, cell)
+    found = []
+    for y0, y1 in pairwise(int(edge) for edge in rows):
+        image, weight, _ = pixels.read(Section(0, nx, y0, y1))
+        bad = ~(np.asarray(weight, np.float32) > 0)
+        found.append(_mesh(np.ascontiguousarray(image, np.float32), bad, np.array([0, y1 - y0]), columns))
+    meshes = (np.concatenate([row[k] for row in found]) for k in (0, 1))
+    mesh, mesh_rms = (fill_and_filter(each, filter_size) for each in meshes)
+    return mesh, mesh_rms
+
+
+def _check_sizes(cell: int, filter_size: int) -> None:
+    if cell < 4 or filter_size < 1 or filter_size % 2 == 0:
+        raise ValueError(f"cell must be at least 4 and filter_size odd, got {cell} and {filter_size}")
 
 
 def _excluded(shape, mask, weight) -> np.ndarray:

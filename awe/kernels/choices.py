@@ -39,11 +39,13 @@ class Kernel(StrEnum):
     LANCZOS2 = "lanczos2"
     LANCZOS3 = "lanczos3"
     LANCZOS4 = "lanczos4"
+    TEXTBOOK_LANCZOS3 = "textbook-lanczos3"
+    """Lanczos3 without the correction of its moments: the kernel of SWarp, to compare with what that makes."""
 
     @property
     def taps(self) -> int:
         """Number of rows, and of columns, of input pixels that make an output pixel."""
-        return {"nearest": 2, "bilinear": 2, "lanczos2": 4, "lanczos3": 6, "lanczos4": 8}[self.value]
+        return {"nearest": 2, "bilinear": 2, "lanczos2": 4, "lanczos4": 8}.get(self.value, 6)
 
     @property
     def origin(self) -> float:
@@ -58,6 +60,21 @@ class Method(StrEnum):
     AVERAGE = "average"
     MEDIAN = "median"
     CLIPPED = "clipped"
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
+    SUM = "sum"
+    CHI_SQUARED = "chi-squared"
+
+
+class FlagRule(StrEnum):
+    """How the flags of the inputs of an output pixel become one."""
+
+    OR = "or"
+    """A bit is set if any of the inputs used has it."""
+    AND = "and"
+    """If all of them have it."""
+    NOR = "nor"
+    """If none of them has it."""
 
 
 class FocalPlane(StrEnum):

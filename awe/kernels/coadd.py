@@ -1,34 +1,38 @@
-"""Images on one grid added up, in bands of rows: any number of inputs in bounded memory."""
+"""Images on one grid added up, in tiles: any number of inputs in bounded memory, without files between."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from awe.kernels.choices import Method
+from awe.kernels.choices import FlagRule, Method
 from awe.kernels.flags import PixelFlag
-from awe.kernels.order_statistics import gap_factors, median_inefficiency
+from awe.kernels.order_statistics import extreme_variance, gap_factors, median_inefficiency
+from awe.kernels.resample import TILE, Rows
 from awe.kernels.sections import Section
-from awe.kernels.stacking import METHOD_NUMBERS, stack_rows
+from awe.kernels.stacking import FLAG_RULE_NUMBERS, METHOD_NUMBERS, stack_rows
 
-INPUT_BYTES, OUTPUT_BYTES = 9, 11
-"""Of each pixel that is held: image, weight, flags; and the count in the output."""
+INPUT_BYTES, OUTPUT_BYTES = 13, 11
+"""Of each pixel that is held: image, weight, noise, flags; in the output the count instead of the noise."""
+BANDS_AHEAD = 2
+"""Bands that are in work while one is handed over."""
 
 
 class Input(Protocol):
-    """What a coadd asks of an input: a `Regridder`, or a file read by sections."""
+    """What a coadd asks of an input: a `Regridder`, or an image on the grid."""
 
     @property
     def region(self) -> Section:
         """The part of the output grid it covers."""
         ...
 
-    def read(self, y0: int, y1: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.uint8] | None]:
-        """Return image, weight (inverse variance, 0 = bad) and flags of rows y0 <= y < y1 of the output grid."""
+    def fill(self, section: Section, rows: Rows) -> None:
+        """Write the pixels of a rectangle of the grid, within the region, into arrays; many threads may call this."""
         ...
 
 
@@ -42,11 +46,11 @@ class Band:
     flags: NDArray[np.uint8]
     count: NDArray[np.uint16]
 
-    def fill_empty(self, rows: slice, columns: slice) -> None:
-        """Mark a rectangle (rows relative to the band) that no input covers."""
+    def fill_empty(self, columns: slice) -> None:
+        """Mark columns that no input covers."""
         for plane in (self.image, self.weight, self.count):
-            plane[rows, columns] = 0
-        self.flags[rows, columns] = PixelFlag.NO_DATA
+            plane[:, columns] = 0
+        self.flags[:, columns] = PixelFlag.NO_DATA
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class Coaddition:
         self._inputs, self._shape, self._scales, self._rule = inputs, shape, scales, rule
         self._limit, self._threads = limit, threads
         self._tally = np.zeros((3, len(inputs)), np.int64)
+        edges = [(r.x0, r.x1, r.y0, r.y1) for r in (source.region for source in inputs)]
+        self._edges = np.array(edges, np.int64).reshape(-1, 4)
 
     @property
     def statistics(self) -> list[InputStatistics]:
@@ -85,38 +91,64 @@ class Coaddition:
         return [InputStatistics(*(int(number) for number in column)) for column in self._tally.T]
 
     def bands(self) -> Iterator[Band]:
-        """Yield the output from the first row to the last."""
+        """Yield the output from the first row to the last; some bands ahead are made meanwhile."""
         self._tally[:] = 0
+        begun: deque[tuple[Band, list[Future[_Counted]]]] = deque()
         with ThreadPoolExecutor(self._threads) as pool:
-            y0 = 0
-            while y0 < self._shape[0]:
-                y1 = self._end_of_band(y0)
-                yield self._band(y0, y1, pool)
-                y0 = y1
+            try:
+                y0 = 0
+                while y0 < self._shape[0] or begun:
+                    while y0 < self._shape[0] and len(begun) <= BANDS_AHEAD:
+                        y1 = min(y0 + self._depth(y0), self._shape[0])
+                        begun.append(self._begin(y0, y1, pool))
+                        y0 = y1
+                    yield self._finished(*begun.popleft())
+            finally:
+                for _, tiles in begun:
+                    for tile in tiles:
+                        tile.cancel()
 
-    def _end_of_band(self, y0: int) -> int:
-        """Return where a band must end so that what is held of inputs and output stays below the limit."""
-        depth = self._shape[0] - y0
+    def _depth(self, y0: int) -> int:
+        """Return how many rows a band may have so that what is held of inputs and output stays below the limit."""
+        depth = TILE[0]
         while depth > 1 and self._bytes_held(y0, y0 + depth) > self._limit:
-            depth = (depth + 1) // 2
-        return y0 + depth
+            depth //= 2
+        return depth
 
     def _bytes_held(self, y0: int, y1: int) -> int:
-        read = sum(_held(source.region, y0, y1) for source in self._inputs)
-        return INPUT_BYTES * read + OUTPUT_BYTES * (y1 - y0) * self._shape[1]
+        tiles = [len(self._there(Section(x0, x1, y0, y1))) for x0, x1 in self._columns()]
+        in_tiles = max(tiles) * min(TILE[1], self._shape[1]) * self._threads
+        in_bands = (BANDS_AHEAD + 2) * self._shape[1]
+        return (INPUT_BYTES * in_tiles + OUTPUT_BYTES * in_bands) * (y1 - y0)
 
-    def _band(self, y0: int, y1: int, pool: Executor) -> Band:
-        active = [k for k, source in enumerate(self._inputs) if _held(source.region, y0, y1)]
-        stack = _Stack([self._inputs[k].region for k in active], y0, y1)
-        read = [pool.submit(stack.fill, i, self._inputs[k], self._scales[k]) for i, k in enumerate(active)]
-        for future in read:
-            future.result()
+    def _columns(self) -> list[tuple[int, int]]:
+        return [(x0, min(x0 + TILE[1], self._shape[1])) for x0 in range(0, self._shape[1], TILE[1])]
+
+    def _there(self, tile: Section) -> NDArray[np.intp]:
+        """Return the numbers of the inputs that have pixels in a tile."""
+        x0, x1, y0, y1 = self._edges.T
+        return np.flatnonzero((x0 < tile.x1) & (x1 > tile.x0) & (y0 < tile.y1) & (y1 > tile.y0))
+
+    def _begin(self, y0: int, y1: int, pool: Executor) -> "tuple[Band, list[Future[_Counted]]]":
         shape = (y1 - y0, self._shape[1])
         band = Band(y0, *(np.empty(shape, kind) for kind in (np.float32, np.float32, np.uint8, np.uint16)))
-        chunks = np.array_split(np.arange(y1 - y0), min(self._threads, y1 - y0))
-        tallies = list(pool.map(lambda rows: stack.combine(band, rows[0], rows[-1] + 1, self._rule), chunks))
-        self._tally[:, active] += np.sum(tallies, axis=0)
+        return band, [pool.submit(self._make, band, Section(x0, x1, y0, y1)) for x0, x1 in self._columns()]
+
+    def _finished(self, band: Band, tiles: "list[Future[_Counted]]") -> Band:
+        for tile in tiles:
+            there, tally = tile.result()
+            self._tally[:, there] += tally
         return band
+
+    def _make(self, band: Band, tile: Section) -> "_Counted":
+        there = self._there(tile)
+        stack = _Stack(self._edges[there], tile)
+        for place, number in enumerate(there):
+            stack.take(place, self._inputs[number], float(self._scales[number]))
+        return there, stack.combine(band, self._rule)
+
+
+_Counted = tuple[NDArray[np.intp], NDArray[np.int64]]
 
 
 def coadd(
@@ -126,17 +158,19 @@ def coadd(
     threshold: float = 4.0,
     amplitude: float = 0.6,
     scales: Sequence[float] | None = None,
-    memory_limit: int = 512 * 2**20,
+    memory_limit: int = 128 * 2**20,
     threads: int = 1,
+    flags: FlagRule = FlagRule.OR,
 ) -> Coaddition:
     """Add up images that lie on one grid.
 
-    An input pixel is good if its weight is above 0 and its value finite. From the n good ones, of variance s_i^2:
+    An input pixel is good if its weight is above 0 and its value finite. From the n good ones, of weight w_i and
+    variance s_i^2 (which is noise / weight, see `Rows`):
 
-    - WEIGHTED: sum(v_i / s_i^2) / sum(1 / s_i^2); weight sum(1 / s_i^2).
+    - WEIGHTED: sum(w_i v_i) / sum(w_i); weight sum(w_i)^2 / sum(w_i^2 s_i^2).
     - AVERAGE: plain mean; weight n^2 / sum(s_i^2).
     - MEDIAN: plain median; weight (sum(1 / s_i))^2 / (n e(n) f), with e(n) the inefficiency of the median of n equal
-      Gaussian numbers (exact; 1.346 for n = 3, pi/2 in the limit) and f a factor for unequal s_i, from the
+      Gaussian numbers (exact; 1.346 for n = 3, pi/2 in the limit) and f a factor for unequal w_i, from the
       distribution of their median (`unequal_factor`; 1 per cent for most sets); as AVERAGE for n = 2.
     - CLIPPED: as WEIGHTED, of the inputs with |v_i - median| <= threshold * sigma_i + amplitude * |median| (Gruen et
       al. 2014, PASP 126, 158), where sigma_i is that of the difference, as the median is noisy itself and contains
@@ -144,15 +178,19 @@ def coadd(
       seeing are clipped in the wings, which takes some thousandths of the flux of a bright star. If none remains (as
       of two that disagree) the lower of the middle values takes the place of the median: cosmic rays and satellites
       are bright.
+    - MINIMUM, MAXIMUM: the extreme value; weight that of the extreme of n numbers with the mean of the variances.
+    - SUM: sum(v_i); weight 1 / sum(s_i^2).
+    - CHI_SQUARED: sum(v_i^2 / s_i^2) (Szalay, Connolly & Szokoly 1999, AJ 117, 68), to find sources in: n where there
+      is just noise; weight 1 / 2n.
 
-    The weight is the inverse variance of the result for Gaussian noise. Flags of a pixel: OR of those of the inputs
-    used, so that what a value contains can be read; where nothing is used NO_DATA, and OR of those of all inputs
-    there, so that the cause can be read. Image and weight are 0 there.
+    The weight is the inverse variance of the result for Gaussian noise. Flags of a pixel: those of the inputs used,
+    joined by `flags`, so that what a value contains can be read; where nothing is used NO_DATA, and OR of those of all
+    inputs there, so that the cause can be read. Image and weight are 0 there.
 
     Parameters
     ----------
     inputs : sequence of Input
-        Read by rows, each row once, in rising order.
+        Read by rectangles, from the first row to the last.
     shape : tuple of int
         (ny, nx) of the output grid.
     method : Method
@@ -163,13 +201,13 @@ def coadd(
     memory_limit : int, bytes
         For the rows of inputs and output held at a time; a single row of all of them is held in any case.
     threads : int
-        Inputs read, and rows added up, at a time.
+        Rectangles that are worked on at a time.
+    flags : FlagRule
 
     Raises
     ------
     ValueError
-        If a region lies beyond the grid, or there is not one positive scale for each input; while bands are made, if
-        an input returns rows of another shape.
+        If a region lies beyond the grid, or there is not one positive scale for each input.
     """
     factors = np.ones(len(inputs)) if scales is None else np.asarray(scales, np.float64)
     if factors.shape != (len(inputs),) or not (np.isfinite(factors) & (factors > 0)).all():
@@ -177,60 +215,52 @@ def coadd(
     for source in inputs:
         if not source.region.fits_in(shape):
             raise ValueError(f"region {source.region} of an input reaches beyond the grid of shape {shape}")
-    tables = median_inefficiency(len(inputs)), gap_factors(len(inputs))
-    rule = _Rule(method, float(threshold), float(amplitude), tables)
+    tables = median_inefficiency(len(inputs)), gap_factors(len(inputs)), extreme_variance(len(inputs))
+    numbers = METHOD_NUMBERS[method.value], FLAG_RULE_NUMBERS[flags.value]
+    rule = _Rule((*numbers, float(threshold), float(amplitude)), tables)
     return Coaddition(inputs, shape, factors, rule, memory_limit, threads)
 
 
 @dataclass(frozen=True)
 class _Rule:
-    method: Method
-    threshold: float
-    amplitude: float
-    tables: tuple[NDArray[np.float64], NDArray[np.float64]]
+    numbers: tuple[int, int, float, float]
+    tables: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 class _Stack:
-    """The rows of a band that its inputs cover, end to end in one array of each kind."""
+    """The pixels of a tile that its inputs cover, end to end in one array of each kind."""
 
-    def __init__(self, regions: list[Section], y0: int, y1: int) -> None:
-        self.y0 = y0
-        self.boxes = np.array(
-            [(r.x0, r.x1, max(r.y0, y0) - y0, min(r.y1, y1) - y0) for r in regions], np.int64
-        ).reshape(-1, 4)
+    def __init__(self, edges: NDArray[np.int64], tile: Section) -> None:
+        self.tile = tile
+        low, high = (tile.x0, tile.x0, tile.y0, tile.y0), (tile.x1, tile.x1, tile.y1, tile.y1)
+        self.boxes = np.clip(edges, low, high) - low
         x0, x1, top, bottom = self.boxes.T
-        self.starts = np.concatenate([[0], np.cumsum((x1 - x0) * (bottom - top))])
-        size = int(self.starts[-1])
-        self.image, self.weight, self.flags = (np.empty(size, kind) for kind in (np.float32, np.float32, np.uint8))
+        self.starts = np.concatenate([[0], np.cumsum((x1 - x0) * (bottom - top))]).astype(np.int64)
+        kinds = (np.float32, np.float32, np.float32, np.uint8)
+        self.planes = tuple(np.empty(int(self.starts[-1]), kind) for kind in kinds)
 
-    def fill(self, index: int, source: Input, scale: float) -> None:
+    def take(self, index: int, source: Input, scale: float) -> None:
         x0, x1, top, bottom = (int(edge) for edge in self.boxes[index])
-        image, weight, flags = source.read(self.y0 + top, self.y0 + bottom)
-        shape, place = (bottom - top, x1 - x0), slice(self.starts[index], self.starts[index + 1])
-        if image.shape != shape or weight.shape != shape or (flags is not None and flags.shape != shape):
-            raise ValueError(f"input {source.region} returned rows of shape {image.shape}, expected {shape}")
-        np.multiply(image, np.float32(scale), out=self.image[place].reshape(shape), casting="same_kind")
-        np.multiply(weight, np.float32(scale**-2), out=self.weight[place].reshape(shape), casting="same_kind")
-        self.flags[place].reshape(shape)[...] = 0 if flags is None else flags
+        tile, shape = self.tile, (bottom - top, x1 - x0)
+        place = slice(self.starts[index], self.starts[index + 1])
+        rows = Rows(*(plane[place].reshape(shape) for plane in self.planes))
+        source.fill(Section(tile.x0 + x0, tile.x0 + x1, tile.y0 + top, tile.y0 + bottom), rows)
+        if scale != 1:
+            self.planes[0][place] *= np.float32(scale)
+            self.planes[1][place] *= np.float32(scale**-2)
 
-    def combine(self, band: Band, first: int, last: int, rule: _Rule) -> NDArray[np.int64]:
-        """Fill rows of the band, column range by column range with the same inputs; return the tally of inputs."""
+    def combine(self, band: Band, rule: _Rule) -> NDArray[np.int64]:
+        """Fill the tile in the band, column range by column range with the same inputs; return the tally of inputs."""
         tally = np.zeros((3, len(self.boxes)), np.int64)
-        width = band.image.shape[1]
+        height, width = self.tile.shape
         edges = np.unique(np.concatenate([[0, width], self.boxes[:, 0], self.boxes[:, 1]]))
-        for left, right in pairwise(edges):
+        for left, right in pairwise(int(edge) for edge in edges):
             there = np.flatnonzero((self.boxes[:, 0] <= left) & (self.boxes[:, 1] >= right))
             if not there.size:
-                band.fill_empty(slice(first, last), slice(left, right))
+                band.fill_empty(slice(self.tile.x0 + left, self.tile.x0 + right))
                 continue
             stack_rows(
-                (self.image, self.weight, self.flags), self.starts, self.boxes, there, (first, last), (left, right),
-                METHOD_NUMBERS[rule.method.value], rule.threshold, rule.amplitude, rule.tables,
-                (band.image, band.weight, band.flags, band.count), tally,
+                self.planes, self.starts, self.boxes, there, (0, height), (left, right), self.tile.x0, rule.numbers,
+                rule.tables, (band.image, band.weight, band.flags, band.count), tally,
             )  # fmt: skip
         return tally
-
-
-def _held(region: Section, y0: int, y1: int) -> int:
-    """Return the number of pixels of a region within rows y0 <= y < y1."""
-    return max(0, min(region.y1, y1) - max(region.y0, y0)) * (region.x1 - region.x0)

@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from awe.kernels.astrometry import fit_wcs, recognise
-from awe.kernels.background import background_map
+from awe.kernels.background import background_map, background_mesh
 from awe.kernels.binning import bin_mean
 from awe.kernels.coadd import Method, coadd
 from awe.kernels.combine import Combine, combine
@@ -22,7 +22,7 @@ from awe.kernels.overscan import subtract_overscan
 from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
 from awe.kernels.planes import Rows, scene
 from awe.kernels.psf_model import measure_with_psf, model_psf
-from awe.kernels.resample import Kernel, Regridder, noise_scale
+from awe.kernels.resample import InMemory, Kernel, Regridder, noise_scale
 from awe.kernels.sections import Section
 from awe.kernels.stretch import Stretch, apply_stretch, cuts
 from awe.kernels.wcs import tan
@@ -85,11 +85,13 @@ def _sky(rng: np.random.Generator) -> None:
     assert region is not None
     mesh = pixel_mesh(wcs, target, region)
     noise_scale(mesh)
+    pixels = InMemory(image, weight, flags)
+    background, _ = background_mesh(pixels, cell=64)
     for kernel in Kernel:
-        regridded = Regridder(image, weight, flags, mesh, kernel)
-        regridded.read(region.y0, region.y0 + 10)
+        regridder = Regridder(pixels, mesh, kernel, background=background)
+        regridder.read(region)
     for method in Method:
-        for _ in coadd([regridded, regridded, regridded], (SIZE + 40, SIZE + 40), method).bands():
+        for _ in coadd([regridder, regridder, regridder], (SIZE + 40, SIZE + 40), method).bands():
             pass
 
 

@@ -1,41 +1,165 @@
-"""The pixel loops of resampling: kernels laid over an image, with variances, bad pixels and flags."""
+"""The pixel loops of resampling: kernels laid over a section of an image, with variances, bad pixels and flags."""
 
 import numpy as np
 from numba import njit
 
-PAD = 5
-"""Margin of the padded planes: what the widest kernel can reach beyond an image."""
+from awe.kernels.lanes import LANES, window_has, window_sums
+from awe.kernels.mesh import spread_part_of_row
+
+FILL_RADIUS = 4
+"""How far a bad pixel looks for good ones to take its value from."""
+MARGIN = FILL_RADIUS + LANES // 2 + 1
+"""What a section must hold beyond the positions that are sampled, so that it does not matter where it ends."""
 
 OUTSIDE = 32
 """Flag of an output pixel whose centre is not on the image: `PixelFlag.NO_DATA`, as the number the compiler needs."""
 
-_LARGEST_RADIUS = 4
+_FAR = 1e8
+"""Positions beyond are none on an image."""
+_BLOCK = 3
+"""Side of the blocks that are known to be without bad pixels, as a power of 2: 8 pixels, no less than a window."""
 # no nnan, ninf: positions off the sky are NaN
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
+_B8, _B24, _LOW, _HIGH = np.uint32(8), np.uint32(24), np.uint32(0xFF00), np.uint32(0xFF0000)
 
 
-@njit(nogil=True, cache=True)
-def fill_bad_pixels(image, variance, bad):
-    """Replace bad pixels by the mean of the nearest good ones, and weights by variances, in place.
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def regrid_section(raw, held, box, shape, level, nodes, step, first, kernel, windows, rule, room, out):
+    """Interpolate an image at the pixels of a rectangle of the output grid.
 
     Parameters
     ----------
-    image : float32 array [y, x]
-        NaN is allowed in bad pixels.
-    variance : float32 array [y, x]
-        Weights (inverse variance) on entry, variances on exit.
-    bad : uint8 array [y, x]
-        1 = bad. The good pixels in the smallest square around a bad pixel (up to 9 x 9) that has any make its value
-        and variance; 0 if there are none.
+    raw : tuple of image, weight (uint32, the bits of float32), flags (uint8), each 1-d, then their pitches (distance of
+        rows), and two booleans
+        What the image holds of `box`; the booleans tell whether the bytes of image and weight are in reverse order.
+        Flags may be empty.
+    held : tuple of int
+        x0, x1, y0, y1 of `raw` in the image.
+    box : tuple of int
+        x0, x1, y0, y1: all positions of the rectangle and `MARGIN` pixels round them; may reach beyond the image.
+    shape : tuple of int
+        (ny, nx) of the image.
+    level : tuple of float64 arrays [column, row]
+        Nodes of the background that is subtracted, and their curvatures along y; empty if there is none.
+    nodes : tuple of x, y, area
+        Of a `PixelMesh`.
+    step, first : int, tuple of int
+        Of the mesh; row and column of the rectangle's first pixel, counted from its first node.
+    kernel : tuple of table, squares, origin
+        From `lane_table` (flat) and `squared_sums`, and where phases begin.
+    windows : two tuples, of as many zeros as the kernel has taps, and as it has without `outer_taps` at both ends
+    rule : tuple of scale, significant, oversampling
+        Factor on all values; least share of the kernel that counts; positions along each side of an output pixel.
+    room : tuple of two float32 and two uint8 arrays, 1-d
+        Room to work in, as large as `room_for(box)` at least.
+    out : tuple of image, weight, noise (float32), flags (uint8), each [row, x]
+        Filled. The variance of a pixel is noise / weight: the weight is that of the input's noise, as if pixels were
+        independent; noise tells by how much interpolation smoothed it.
+    """
+    height, pitch = box[3] - box[2], pitch_of(box)
+    size = height * pitch
+    image, variance = room[0][:size].reshape((height, pitch)), room[1][:size].reshape((height, pitch))
+    bad, marks = room[2][:size].reshape((height, pitch)), room[3][:size].reshape((height, pitch))
+    _take(raw, held, box, shape, level, image, variance, bad, marks)
+    blocks, spotless = _blocks_with_marks(bad, marks)
+    if not spotless:
+        _fill_bad_pixels(image, variance, bad)
+    planes = (image, variance, bad, marks)
+    if rule[2] == 1:
+        _sample(planes, blocks, spotless, box, shape, nodes, step, first, kernel, windows, rule, out)
+    else:
+        _oversample(planes, box, shape, nodes, step, first, kernel, windows[0], rule, out)
+
+
+@njit(nogil=True, cache=True)
+def pitch_of(box):
+    """Return the width of the planes for a box: the last columns fill up the lanes of windows, and words of flags."""
+    return (box[1] - box[0] + 2 * LANES - 1) // LANES * LANES
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _take(raw, held, box, shape, level, image, variance, bad, marks):
+    """Copy a section into planes with margins: bytes turned, background subtracted, weights made variances."""
+    pixels, weights, flags, pitches, image_turned, weight_turned = raw
+    left, width, wide = held[0] - box[0], box[1] - box[0], held[1] - held[0]
+    bits, row_level = np.empty((2, wide), np.uint32), np.zeros(wide, np.float32)
+    values, inverse = bits[0].view(np.float32), bits[1].view(np.float32)
+    node_row = np.empty(level[0].shape[0])
+    for j in range(box[3] - box[2]):
+        y = box[2] + j - held[2]
+        row, noise, wrong, mark = image[j], variance[j], bad[j], marks[j]
+        row[width:], noise[width:], wrong[width:], mark[width:] = 0.0, 0.0, 0, 0
+        if y < 0 or y >= held[3] - held[2]:
+            _beyond(row[:width], noise[:width], wrong[:width], mark[:width])
+            continue
+        right = left + wide
+        _beyond(row[:left], noise[:left], wrong[:left], mark[:left])
+        _beyond(row[right:width], noise[right:width], wrong[right:width], mark[right:width])
+        _turn(pixels[y * pitches[0] : y * pitches[0] + wide], image_turned, bits[0])
+        _turn(weights[y * pitches[1] : y * pitches[1] + wide], weight_turned, bits[1])
+        if node_row.size:
+            spread_part_of_row(level[0], level[1], shape, held[2] + y, held[0], node_row, row_level)
+        _judge(values, inverse, row_level, row[left:right], noise[left:right], wrong[left:right])
+        if flags.size:
+            mark[left:right] = flags[y * pitches[2] : y * pitches[2] + wide]
+        else:
+            mark[left:right] = 0
+
+
+@njit(nogil=True, cache=True)
+def _beyond(row, noise, wrong, mark):
+    """Fill what lies beyond the image."""
+    row[:], noise[:], wrong[:], mark[:] = 0.0, 0.0, 1, OUTSIDE
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _judge(values, inverse, level, row, noise, wrong):
+    """Fill a row with value above the level, variance, and whether a pixel is bad; 0 where it is."""
+    zero, one, most = np.float32(0.0), np.float32(1.0), np.float32(np.inf)
+    for i in range(row.size):
+        good = (inverse[i] > zero) & (inverse[i] < most) & (abs(values[i]) < most)
+        row[i] = values[i] - level[i] if good else zero
+        noise[i] = one / inverse[i] if good else zero
+        wrong[i] = np.uint8(0) if good else np.uint8(1)
+
+
+@njit(nogil=True, cache=True)
+def _turn(source, turned, out):
+    """Copy words, with their bytes in reverse order if they are so."""
+    if turned:
+        for i in range(source.size):
+            b = source[i]
+            out[i] = (b << _B24) | ((b << _B8) & _HIGH) | ((b >> _B8) & _LOW) | (b >> _B24)
+    else:
+        out[:] = source
+
+
+@njit(nogil=True, cache=True)
+def _blocks_with_marks(bad, marks):
+    """Return which blocks of 8 x 8 pixels a window may begin in and touch a bad or flagged pixel; and if none is."""
+    ny, nx = bad.shape
+    words = bad.reshape(bad.size).view(np.uint64), marks.reshape(marks.size).view(np.uint64)
+    found = np.zeros((((ny - 1) >> _BLOCK) + 2, (nx >> _BLOCK) + 1), np.uint8)
+    across = nx >> _BLOCK
+    for y in range(ny):
+        row, first, second = found[y >> _BLOCK], words[0][y * across :], words[1][y * across :]
+        for k in range(across):
+            row[k] |= (first[k] | second[k]) != 0
+    spotless = True
+    for j in range(found.shape[0] - 1):
+        for i in range(found.shape[1] - 1):
+            found[j, i] |= found[j, i + 1] | found[j + 1, i] | found[j + 1, i + 1]
+            spotless &= found[j, i] == 0
+    return found, spotless
+
+
+@njit(nogil=True, cache=True)
+def _fill_bad_pixels(image, variance, bad):
+    """Replace value and variance of bad pixels by the means of the nearest good ones, in place.
+
+    The good pixels in the smallest square around a bad pixel (up to 9 x 9) that has any; 0 if there are none.
     """
     ny, nx = image.shape
-    for y in range(ny):
-        for x in range(nx):
-            if bad[y, x]:
-                image[y, x] = 0.0
-                variance[y, x] = 0.0
-            else:
-                variance[y, x] = np.float32(1.0) / variance[y, x]
     for y in range(ny):
         for x in range(nx):
             if bad[y, x]:
@@ -45,7 +169,7 @@ def fill_bad_pixels(image, variance, bad):
 @njit(nogil=True, cache=True)
 def _fill(image, variance, bad, y, x):
     ny, nx = image.shape
-    for radius in range(1, _LARGEST_RADIUS + 1):
+    for radius in range(1, FILL_RADIUS + 1):
         total, noise, count = 0.0, 0.0, 0
         for j in range(max(0, y - radius), min(ny, y + radius + 1)):
             for i in range(max(0, x - radius), min(nx, x + radius + 1)):
@@ -60,86 +184,182 @@ def _fill(image, variance, bad, y, x):
 
 
 @njit(nogil=True, cache=True)
-def _look_closer(bad, flags, y, x, across, along, significant):
+def _line(nodes, row, cell, t, step):
+    """Return the value at the left of a cell of the mesh and its slope along x, a fraction t above the lower nodes."""
+    left, right = nodes[row, cell], nodes[row, cell + 1]
+    if t > 0:  # the nodes above may be off the sky
+        left, right = (1 - t) * left + t * nodes[row + 1, cell], (1 - t) * right + t * nodes[row + 1, cell + 1]
+    return left, (right - left) / step if step > 1 else 0.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _positions(nodes, step, first, v, box, shape, origin, before, pitch, phases, scale, places, factor):
+    """Compute for a row of output pixels where its windows begin (-1: off the image), and the phases of the kernel."""
+    width = factor.size
+    line = first[0] + v
+    j = line // step
+    t = line / step - j
+    u = 0
+    while u < width:
+        cell = (first[1] + u) // step
+        end = min(width, (cell + 1) * step - first[1])
+        since = first[1] + u - cell * step
+        x, y = _line(nodes[0], j, cell, t, step), _line(nodes[1], j, cell, t, step)
+        area = _line(nodes[2], j, cell, t, step)
+        corner = (box[0] + before, box[2] + before)
+        _positions_in_cell(
+            x, y, area, since, step, shape, origin, corner, pitch, phases, scale, places[:, u:end], factor[u:end]
+        )  # fmt: skip
+        u = end
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _positions_in_cell(x, y, area, since, step, shape, origin, corner, pitch, phases, scale, places, factor):
+    """Compute the positions of the pixels of a row in one cell of the mesh.
+
+    They are counted from a pixel at the least of the cell, where single precision is enough: 4e-6 pixel.
+    """
+    start, block, column, row = places[0], places[1], places[2], places[3]
+    x0, y0, x1, y1 = x[0], y[0], x[0] + (step - 1) * x[1], y[0] + (step - 1) * y[1]
+    if not (abs(x0) < _FAR and abs(x1) < _FAR and abs(y0) < _FAR and abs(y1) < _FAR):  # NaN as well
+        start[:] = -1
+        return
+    base_x, base_y = np.floor(min(x0, x1)), np.floor(min(y0, y1))
+    px, py, dx, dy = np.float32(x0 - base_x), np.float32(y0 - base_y), np.float32(x[1]), np.float32(y[1])
+    left, right = np.float32(-0.5 - base_x), np.float32(shape[1] - 0.5 - base_x)
+    low, high = np.float32(-0.5 - base_y), np.float32(shape[0] - 0.5 - base_y)
+    column0, row0 = np.int32(base_x - corner[0]), np.int32(base_y - corner[1])
+    blocks, shift = np.int32((pitch >> _BLOCK) + 1), np.float32(origin)
+    half, steps = np.float32(0.5), np.float32(phases)
+    area0, slope, before = np.float32(area[0] * scale), np.float32(area[1] * scale), np.int32(since)
+    for k in range(factor.size):
+        f = np.float32(np.int32(k) + before)
+        u, v = px + f * dx, py + f * dy
+        inside = (u >= left) & (u <= right) & (v >= low) & (v <= high)
+        u, v = u - shift, v - shift
+        iu, iv = np.int32(u), np.int32(v)
+        column[k] = np.int32((u - np.float32(iu)) * steps + half)
+        row[k] = np.int32((v - np.float32(iv)) * steps + half)
+        ix, iy = np.int32(iu + column0), np.int32(iv + row0)
+        start[k] = np.int32(iy * pitch + ix) if inside else np.int32(-1)
+        block[k] = np.int32((iy >> _BLOCK) * blocks + (ix >> _BLOCK))
+        factor[k] = area0 + f * slope
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _sample(planes, blocks, spotless, box, shape, nodes, step, first, kernel, windows, rule, out):
+    window, inner = windows
+    image, variance, bad, marks = planes
+    table, squares, origin = kernel
+    out_image, out_weight, out_noise, out_flags = out
+    height, width = out_image.shape
+    pitch, before = np.int32(image.shape[1]), len(window) // 2 - 1
+    pixels, noises, touched = image.reshape(image.size), variance.reshape(image.size), blocks.reshape(blocks.size)
+    wrong, marked, skip = bad.reshape(bad.size), marks.reshape(marks.size), (len(window) - len(inner)) // 2
+    places, factor = np.empty((4, width), np.int32), np.empty(width, np.float32)
+    start, block, column, row = places[0], places[1], places[2], places[3]
+    phases = squares.size - 1
+    for v in range(height):
+        _positions(
+            nodes, step, first, v, box, shape, origin, before, pitch, phases, rule[0], places, factor
+        )  # fmt: skip
+        value, weight, noise, flag = out_image[v], out_weight[v], out_noise[v], out_flags[v]
+        for u in range(width):
+            begin = start[u]
+            if begin < 0:
+                value[u], weight[u], noise[u], flag[u] = 0.0, 0.0, 1.0, OUTSIDE
+                continue
+            total, spread = window_sums(pixels, noises, begin, pitch, table, column[u], row[u], window)
+            squared = squares[column[u]] * squares[row[u]]
+            value[u], noise[u], flag[u] = total * factor[u], squared, 0
+            weight[u] = squared / (spread * factor[u] * factor[u])
+            if not spotless and touched[block[u]]:
+                centre = begin + skip * (pitch + 1)
+                if window_has(wrong, marked, centre, pitch, inner):
+                    joined, spoiled = _look_closer(
+                        wrong, marked, centre, pitch, table, column[u], row[u], skip, inner, rule[1]
+                    )  # fmt: skip
+                    flag[u] = joined
+                    if spoiled:
+                        weight[u] = 0.0
+
+
+@njit(nogil=True, cache=True)
+def _look_closer(wrong, marked, start, pitch, table, column, row, skip, inner, significant):
     """Return the joined flags of the pixels with a significant share, and whether one of them is bad."""
     joined, spoiled = np.uint8(0), False
-    for j in range(across.size):
-        for i in range(along.size):
-            if abs(across[j] * along[i]) >= significant:
-                joined |= flags[y + j, x + i]
-                spoiled |= bad[y + j, x + i] > 0
+    across, along = row * 2 * LANES + skip, column * 2 * LANES + skip
+    for j in range(len(inner)):
+        for i in range(len(inner)):
+            place = start + j * pitch + i
+            if (wrong[place] | marked[place]) and abs(table[across + j] * table[along + i]) >= significant:
+                joined |= marked[place]
+                spoiled |= wrong[place] > 0
     return joined, spoiled
 
 
-@njit(nogil=True, cache=True)
-def _line(nodes, row, cell, t, step):
-    """Return the value at the left of a cell of the mesh and its slope along x, a fraction t above the lower nodes."""
-    left = (1 - t) * nodes[row, cell] + t * nodes[row + 1, cell]
-    right = (1 - t) * nodes[row, cell + 1] + t * nodes[row + 1, cell + 1]
-    return left, (right - left) / step
-
-
-@njit(nogil=True, cache=True, fastmath=_FAST)
-def _interpolate(image, variance, y, x, across, along, window):
-    value, noise = np.float32(0.0), np.float32(0.0)
-    if y < 0 or x < 0:  # never so; tells the compiler that no index counts from the end: a tenth faster
-        return value, noise
-    for j in range(len(window)):
-        row, spread = np.float32(0.0), np.float32(0.0)
-        for i in range(len(window)):
-            row += along[i] * image[y + j, x + i]
-            spread += along[i] * along[i] * variance[y + j, x + i]
-        value += across[j] * row
-        noise += across[j] * across[j] * spread
-    return value, noise
-
-
-@njit(nogil=True, cache=True)
-def sample_rows(planes, shape, nodes, step, first_row, table, window, origin, scale, significant, out):
-    """Interpolate an image at the pixels of some rows of the output grid.
-
-    Parameters
-    ----------
-    planes : tuple of image, variance (float32), bad, flags, suspect (uint8), each [y, x] with a margin of PAD
-        `suspect`: not 0 if any pixel of the kernel's window that begins there is bad or flagged.
-    shape : tuple of int
-        (ny, nx) of the image without margin.
-    nodes : tuple of x, y, area
-        Of a `PixelMesh`.
-    step, first_row : int
-        Of the mesh; first output row, counted from its first node.
-    table : float32 array [phase, tap]
-    window : tuple of as many zeros as the kernel has taps
-        So that the compiler knows the number and unrolls the loops.
-    origin, scale, significant : float
-        Where phases begin; factor on all values; least share of the kernel that counts.
-    out : tuple of image, weight (float32), flags (uint8), each [row, x]
-        Filled.
-    """
-    image, variance, bad, flags, suspect = planes
-    out_image, out_weight, out_flags = out
-    before, phases = len(window) // 2 - 1, table.shape[0] - 1
+@njit(nogil=True, cache=True, error_model="numpy")
+def _oversample(planes, box, shape, nodes, step, first, kernel, window, rule, out):
+    """Average the image over positions spread evenly over each output pixel; their noise is not independent."""
+    image, variance, bad, marks = planes
+    out_image, out_weight, out_noise, out_flags = out
+    scale, significant, times = rule
+    share = np.zeros(image.shape)
+    limits = (shape[0] - 0.5, shape[1] - 0.5)
     for v in range(out_image.shape[0]):
-        row = (first_row + v) // step
-        t = (first_row + v) / step - row
-        for u0 in range(0, out_image.shape[1], step):
-            x, dx = _line(nodes[0], row, u0 // step, t, step)
-            y, dy = _line(nodes[1], row, u0 // step, t, step)
-            area, area_slope = _line(nodes[2], row, u0 // step, t, step)
-            for u in range(u0, min(u0 + step, out_image.shape[1])):
-                px, py = x + (u - u0) * dx, y + (u - u0) * dy
-                if not (-0.5 <= px <= shape[1] - 0.5 and -0.5 <= py <= shape[0] - 0.5):
-                    out_image[v, u], out_weight[v, u], out_flags[v, u] = 0.0, 0.0, OUTSIDE
-                    continue
-                ix, iy = int(np.floor(px - origin)), int(np.floor(py - origin))
-                along = table[int((px - origin - ix) * phases + 0.5)]
-                across = table[int((py - origin - iy) * phases + 0.5)]
-                ix, iy = ix - before + PAD, iy - before + PAD
-                value, noise = _interpolate(image, variance, iy, ix, across, along, window)
-                factor = np.float32((area + (u - u0) * area_slope) * scale)
-                joined, spoiled = np.uint8(0), False
-                if suspect[iy, ix]:
-                    joined, spoiled = _look_closer(bad, flags, iy, ix, across, along, significant)
-                out_image[v, u] = value * factor
-                out_weight[v, u] = np.float32(0.0) if spoiled else np.float32(1.0) / (noise * factor * factor)
-                out_flags[v, u] = joined
+        line = first[0] + v
+        for u in range(out_image.shape[1]):
+            place = first[1] + u
+            out_image[v, u], out_weight[v, u], out_noise[v, u], out_flags[v, u] = 0.0, 0.0, 1.0, OUTSIDE
+            x, y = _at(nodes[0], step, line, place), _at(nodes[1], step, line, place)
+            if not (-0.5 <= x <= limits[1] and -0.5 <= y <= limits[0]):
+                continue
+            bounds = _spread_share(share, nodes, step, line, place, times, box, kernel, len(window))
+            total, spread, squared, joined, spoiled = 0.0, 0.0, 0.0, np.uint8(0), False
+            for j in range(bounds[2], bounds[3]):
+                for i in range(bounds[0], bounds[1]):
+                    part = share[j, i]
+                    share[j, i] = 0.0
+                    total += part * image[j, i]
+                    spread += part * part * variance[j, i]
+                    squared += part * part
+                    if abs(part) * times * times >= significant:
+                        joined |= marks[j, i]
+                        spoiled |= bad[j, i] > 0
+            factor = _at(nodes[2], step, line, place) * scale
+            out_image[v, u], out_noise[v, u], out_flags[v, u] = total * factor, squared, joined
+            if not spoiled and spread > 0:
+                out_weight[v, u] = squared / (spread * factor * factor)
+
+
+@njit(nogil=True, cache=True)
+def _spread_share(share, nodes, step, line, place, times, box, kernel, taps):
+    """Add up the kernels at all positions within an output pixel; return the bounds of what they cover."""
+    table, squares, origin = kernel
+    phases, before = squares.size - 1, taps // 2 - 1
+    x0, x1, y0, y1 = share.shape[1], 0, share.shape[0], 0
+    for b in range(times):
+        for a in range(times):
+            down, right = line + (b + 0.5) / times - 0.5, place + (a + 0.5) / times - 0.5
+            x = _at(nodes[0], step, down, right) - box[0] - before - origin
+            y = _at(nodes[1], step, down, right) - box[2] - before - origin
+            if not (0 <= x < share.shape[1] - taps and 0 <= y < share.shape[0] - taps):
+                continue
+            ix, iy = int(x), int(y)
+            along = int((x - ix) * phases + 0.5) * 2 * LANES
+            across = int((y - iy) * phases + 0.5) * 2 * LANES
+            for j in range(taps):
+                for i in range(taps):
+                    share[iy + j, ix + i] += table[across + j] * table[along + i] / (times * times)
+            x0, x1, y0, y1 = min(x0, ix), max(x1, ix + taps), min(y0, iy), max(y1, iy + taps)
+    return x0, x1, y0, y1
+
+
+@njit(nogil=True, cache=True)
+def _at(nodes, step, line, place):
+    """Return the value of a mesh at a fractional pixel, counted from its first node; continued beyond its ends."""
+    j = min(max(int(line // step), 0), nodes.shape[0] - 2)
+    i = min(max(int(place // step), 0), nodes.shape[1] - 2)
+    t, s = line / step - j, place / step - i
+    low = (1 - s) * nodes[j, i] + s * nodes[j, i + 1]
+    return (1 - t) * low + t * ((1 - s) * nodes[j + 1, i] + s * nodes[j + 1, i + 1])

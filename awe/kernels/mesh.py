@@ -120,17 +120,23 @@ def _evaluate(values, curvature, place):
 
 
 @njit(nogil=True, cache=True)
-def _spread_row(nodes, curvature, low, high, out):
-    """Evaluate a spline at every pixel of a row: interval by interval, so that the inner loop is a plain polynomial."""
-    size, nx = nodes.size, out.size
-    per_node = nx / size
+def _spread_row(nodes, curvature, width, first, low, high, out):
+    """Evaluate a spline over a row of `width` pixels at those from `first` on.
+
+    Interval by interval, so that the inner loop is a plain polynomial.
+    """
+    size = nodes.size
+    stop = first + out.size
+    per_node = width / size
     start = 0
     for k in range(-1, size):
-        end = nx if k == size - 1 else min(nx, int(np.ceil((k + 1.5) * per_node - 0.5)))
+        end = width if k == size - 1 else min(width, int(np.ceil((k + 1.5) * per_node - 0.5)))
+        begin, last = max(start, first), min(end, stop)
         if size == 1 or k < 0 or k == size - 1:
-            for x in range(start, end):
-                out[x] = min(max(np.float32(_evaluate(nodes, curvature, (x + 0.5) / per_node - 0.5)), low), high)
-        else:
+            for x in range(begin, last):
+                value = np.float32(_evaluate(nodes, curvature, (x + 0.5) / per_node - 0.5))
+                out[x - first] = min(max(value, low), high)
+        elif begin < last:
             a, b, c, d = _cubic(nodes, curvature, k)
             # Coefficients around the first pixel of the interval, in pixels, keep float32 exact enough.
             h = 1 / per_node
@@ -138,23 +144,54 @@ def _spread_row(nodes, curvature, low, high, out):
             p0 = np.float32(a + t0 * (b + t0 * (c + t0 * d)))
             p1 = np.float32((b + t0 * (2 * c + 3 * t0 * d)) * h)
             p2, p3 = np.float32((c + 3 * t0 * d) * h * h), np.float32(d * h * h * h)
-            for x in range(end - start):
-                t = np.float32(x)
-                out[start + x] = min(max(p0 + t * (p1 + t * (p2 + t * p3)), low), high)
+            for x in range(begin, last):
+                t = np.float32(x - start)
+                out[x - first] = min(max(p0 + t * (p1 + t * (p2 + t * p3)), low), high)
         start = end
 
 
 @njit(nogil=True, cache=True)
 def _spread(mesh, low, high, out, y0, y1):
-    rows, columns = mesh.shape
-    ny = out.shape[0]
-    along_y = np.empty((columns, rows))
-    for i in range(columns):
-        along_y[i] = _curvatures(mesh[:, i].copy())
-    values = np.ascontiguousarray(mesh.T)
-    nodes = np.empty(columns)
+    columns, curvatures = columns_of(mesh)
+    nodes = np.empty(mesh.shape[1])
     for y in range(y0, y1):
-        place = (y + 0.5) * rows / ny - 0.5
-        for i in range(columns):
-            nodes[i] = _evaluate(values[i], along_y[i], place)
-        _spread_row(nodes, _curvatures(nodes), low, high, out[y])
+        _nodes_of_row(columns, curvatures, out.shape[0], y, nodes)
+        _spread_row(nodes, _curvatures(nodes), out.shape[1], 0, low, high, out[y])
+
+
+@njit(nogil=True, cache=True)
+def columns_of(mesh):
+    """Return a mesh as [column, row], and its second derivatives along the columns: what its rows are made of."""
+    columns = np.ascontiguousarray(mesh.T)
+    curvatures = np.empty_like(columns)
+    for i in range(columns.shape[0]):
+        curvatures[i] = _curvatures(columns[i])
+    return columns, curvatures
+
+
+@njit(nogil=True, cache=True)
+def _nodes_of_row(columns, curvatures, height, y, nodes):
+    place = (y + 0.5) * columns.shape[1] / height - 0.5
+    for i in range(nodes.size):
+        nodes[i] = _evaluate(columns[i], curvatures[i], place)
+
+
+@njit(nogil=True, cache=True)
+def spread_part_of_row(columns, curvatures, shape, y, first, nodes, out):
+    """Spread a mesh over the pixels of row y from column `first` on, as `spread_mesh` does over all.
+
+    Parameters
+    ----------
+    columns, curvatures : float64 arrays [column, row]
+        From `columns_of`.
+    shape : tuple of int
+        (ny, nx) of the image that the mesh covers.
+    y, first : int
+    nodes : float64 array, one for each column of the mesh
+        Room to work in.
+    out : float32 array
+        Filled.
+    """
+    _nodes_of_row(columns, curvatures, shape[0], y, nodes)
+    low, high = np.float32(-np.inf), np.float32(np.inf)
+    _spread_row(nodes, _curvatures(nodes), shape[1], first, low, high, out)

@@ -51,6 +51,21 @@ def _even_variance(n: int) -> float:
     return float(simpson(simpson(density, x=gap) * middle[:, 0] ** 2, x=middle[:, 0]) / np.pi)
 
 
+def extreme_variance(largest: int) -> NDArray[np.float64]:
+    """Return the variance of the largest (or smallest) of n equal Gaussian numbers of variance 1, for n = 0 (1) on."""
+    return np.array([_extreme_variance(n) for n in range(largest + 1)])
+
+
+@cache
+def _extreme_variance(n: int) -> float:
+    if n <= 1:
+        return 1.0
+    x = np.linspace(-9, 12, 20 * _GRID)
+    density = n * np.exp((n - 1) * log_ndtr(x) - x**2 / 2) / np.sqrt(2 * np.pi)
+    mean = simpson(x * density, x=x)
+    return float(simpson((x - mean) ** 2 * density, x=x))
+
+
 def gap_factors(largest: int) -> NDArray[np.float64]:
     """Return mean square / squared mean of the gap of the two middle values of n equal numbers; 0 for odd n.
 

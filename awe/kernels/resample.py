@@ -1,32 +1,108 @@
 """Images brought onto another grid: flux kept, variances and flags carried along."""
 
+import threading
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from awe.kernels.choices import Kernel
-from awe.kernels.flags import PixelFlag
-from awe.kernels.interpolation import PAD, fill_bad_pixels, sample_rows
+from awe.kernels.interpolation import MARGIN, OUTSIDE, regrid_section
+from awe.kernels.kernel_tables import PHASES, lane_table, outer_taps, squared_sums, taps_at_phases
+from awe.kernels.lanes import LANES
+from awe.kernels.mesh import columns_of
 from awe.kernels.pixel_mesh import PixelMesh, overlap_region, pixel_mesh
 from awe.kernels.sections import Section
 
-__all__ = ["Kernel", "PixelMesh", "Regridded", "Regridder", "noise_scale", "overlap_region", "pixel_mesh", "resample"]
-
-Rows = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]
+__all__ = [
+    "InMemory",
+    "Kernel",
+    "PixelMesh",
+    "Pixels",
+    "Regridded",
+    "Regridder",
+    "Rows",
+    "noise_scale",
+    "overlap_region",
+    "pixel_mesh",
+    "resample",
+]
 
 SIGNIFICANT = 0.03
 """An input pixel decides on the fate of an output pixel if its share of the kernel is at least this."""
 
-BAND_ROWS = 256
-_PHASES = 8192
+TILE = (128, 1024)
+"""Rows and columns of the output grid that are made in one go: what they need of the input fits into a cache."""
+LARGEST_BOX = 4 * 2**20
+"""Pixels of an image that are held for a rectangle; if it needs more, it is cut in two."""
+
+
+class Rows(NamedTuple):
+    """Part of an image on the output grid.
+
+    The variance of a pixel is `noise / weight`. `weight` is the inverse variance the pixel would have if interpolation
+    had not smoothed it: by these, images are best averaged, as it does not depend on where a pixel happens to fall
+    between those of the input. `noise` is 1 where pixels are independent.
+    """
+
+    image: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    flags: NDArray[np.uint8]
+
+
+class Pixels(Protocol):
+    """An image of which sections can be read, as from a file: it need not be in memory."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        ...
+
+    def read(self, section: Section) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.uint8] | None]:
+        """Return image, weight (inverse variance, 0 = bad) and flags; float32 of any byte order, flags uint8."""
+        ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """An image in memory: image, weight (inverse variance, 0 = bad), and flags if there are any.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or there is no pixel.
+    """
+
+    image: NDArray[Any]
+    weight: NDArray[Any]
+    flags: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        image, weight, flags = self.image, self.weight, self.flags
+        if image.ndim != 2 or not image.size:
+            raise ValueError(f"an image has two dimensions and some pixels, this one has the shape {image.shape}")
+        if weight.shape != image.shape or (flags is not None and flags.shape != image.shape):
+            other = "none" if flags is None else flags.shape
+            raise ValueError(f"shapes differ: image {image.shape}, weight {weight.shape}, flags {other}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.image.shape[0], self.image.shape[1]
+
+    def read(self, section: Section) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.uint8] | None]:
+        """Return image, weight and flags of a section."""
+        part = section.slices
+        return self.image[part], self.weight[part], None if self.flags is None else self.flags[part]
 
 
 @dataclass(frozen=True)
 class Regridded:
-    """An image on a region of the output grid, with its weight (inverse variance) and flag maps."""
+    """An image on a region of the output grid, with its weight (inverse variance of each pixel) and flag maps."""
 
     image: NDArray[np.float32]
     weight: NDArray[np.float32]
@@ -35,73 +111,10 @@ class Regridded:
 
 
 class Regridder:
-    """One input image, ready to be read at any rows of the output grid.
+    """One input image, ready to be read at any rectangle of the output grid.
 
-    It has the `region` and the `read` that `coadd` asks of its inputs, so that images can be added up without being
-    stored on the output grid first. It holds 11 bytes for each input pixel, besides what it was made of.
-
-    Parameters
-    ----------
-    image : array [y, x], any unit
-        NaN and infinite pixels are bad.
-    weight : array [y, x], inverse variance
-        0 (or NaN) = bad pixel.
-    flags : uint8 array [y, x] of PixelFlag, or None
-        Carried along; only `weight` says which pixels are bad.
-    mesh : PixelMesh
-        From `pixel_mesh(WCS of the image, WCS of the grid, region)`.
-    kernel : Kernel
-    flux_scale : float
-        All values are multiplied by this, as to bring them to a common zeropoint.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or the scale is not positive.
-    """
-
-    def __init__(
-        self,
-        image: NDArray[Any],
-        weight: NDArray[Any],
-        flags: NDArray[np.uint8] | None,
-        mesh: PixelMesh,
-        kernel: Kernel = Kernel.LANCZOS3,
-        flux_scale: float = 1.0,
-    ) -> None:
-        flags = np.zeros(image.shape, np.uint8) if flags is None else flags
-        _check_planes(image, weight, flags, flux_scale)
-        self.region, self.mesh, self.kernel, self.flux_scale = mesh.region, mesh, kernel, float(flux_scale)
-        self._shape = image.shape
-        bad = ~(np.isfinite(image) & np.isfinite(weight) & (weight > 0))
-        bad, flags = _padded(bad, np.uint8, 1), _padded(flags, np.uint8, PixelFlag.NO_DATA)
-        values, variance = _padded(image, np.float32, 0), _padded(weight, np.float32, 0)
-        fill_bad_pixels(values, variance, bad)
-        self._planes = values, variance, bad, flags, _any_in_window(bad | flags, kernel.taps)
-
-    def read(self, y0: int, y1: int) -> Rows:
-        """Return image, weight and flags of the rows y0 <= y < y1 of the output grid, as wide as the region."""
-        if not self.region.y0 <= y0 <= y1 <= self.region.y1:
-            raise ValueError(f"rows {y0} to {y1} are not within the region's, {self.region.y0} to {self.region.y1}")
-        shape = (y1 - y0, self.region.x1 - self.region.x0)
-        out = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint8)
-        nodes, kernel = (self.mesh.x, self.mesh.y, self.mesh.area), self.kernel
-        sample_rows(
-            self._planes, self._shape, nodes, self.mesh.step, y0 - self.region.y0,
-            _kernel_table(kernel), (0,) * kernel.taps, kernel.origin, self.flux_scale, SIGNIFICANT, out,
-        )  # fmt: skip
-        return out
-
-
-def resample(
-    image: NDArray[Any],
-    weight: NDArray[Any],
-    flags: NDArray[np.uint8] | None,
-    mesh: PixelMesh,
-    kernel: Kernel = Kernel.LANCZOS3,
-    flux_scale: float = 1.0,
-) -> Regridded:
-    """Bring an image onto the region of the output grid that the mesh covers.
+    It has the `region` and the `read` that `coadd` asks of its inputs, so that images are added up without being
+    stored on the output grid first. It holds its mesh, and nothing of the image.
 
     An output pixel is the interpolated surface brightness times its area in input pixels, so that the sum over a
     star's pixels stays. Its variance is the sum of the input variances times the squared kernel, times the squared
@@ -114,20 +127,203 @@ def resample(
     Flags of pixels with such a share are joined by OR, so that the cause of each weight 0 can be read; NO_DATA means
     the end of the image. Pixels of weight 0 hold what could be interpolated (for pictures only), or 0 outside.
 
-    Parameters and errors are those of `Regridder`, which gives the same by rows.
+    Parameters
+    ----------
+    pixels : Pixels
+        NaN and infinite pixels are bad, as are those whose weight is not a positive number. Flags are carried along.
+    mesh : PixelMesh
+        From `pixel_mesh(WCS of the image, WCS of the grid, region)`.
+    kernel : Kernel
+    flux_scale : float
+        All values are multiplied by this, as to bring them to a common zeropoint.
+    background : float64 array [row, column], optional
+        Mesh of the background in units of the image (`background_mesh`), spread over it by a bicubic spline and
+        subtracted.
+    oversampling : int
+        An output pixel is the mean over this many positions along each of its sides: 1 for pixels of about equal
+        size; for larger ones see `oversampling_for`.
+
+    Raises
+    ------
+    ValueError
+        If the scale is not positive, or the oversampling less than 1.
     """
-    regridder = Regridder(image, weight, flags, mesh, kernel, flux_scale)
-    shape = mesh.region.shape
-    out = Regridded(np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint8), mesh.region)
-    for top in range(0, shape[0], BAND_ROWS):
-        rows = slice(top, min(top + BAND_ROWS, shape[0]))
-        out.image[rows], out.weight[rows], out.flags[rows] = regridder.read(
-            mesh.region.y0 + rows.start, mesh.region.y0 + rows.stop
+
+    def __init__(
+        self,
+        pixels: Pixels,
+        mesh: PixelMesh,
+        kernel: Kernel = Kernel.LANCZOS3,
+        flux_scale: float = 1.0,
+        background: NDArray[np.float64] | None = None,
+        oversampling: int = 1,
+    ) -> None:
+        if not (np.isfinite(flux_scale) and flux_scale > 0):
+            raise ValueError(f"a flux scale is a positive number, not {flux_scale}")
+        if oversampling < 1:
+            raise ValueError(f"an output pixel needs at least one position, not {oversampling}")
+        self.region, self.mesh, self._pixels = mesh.region, mesh, pixels
+        self._kernel = lane_table(kernel).ravel(), squared_sums(kernel), kernel.origin
+        self._windows = (0,) * kernel.taps, (0,) * (kernel.taps - 2 * outer_taps(kernel, SIGNIFICANT))
+        self._rule = float(flux_scale), SIGNIFICANT, int(oversampling)
+        nothing = np.zeros((0, 0))
+        self._level = (nothing, nothing) if background is None else columns_of(np.asarray(background, np.float64))
+
+    def read(self, section: Section) -> Rows:
+        """Return the pixels of a rectangle of the output grid, which must lie within the region."""
+        floats = [np.empty(section.shape, np.float32) for _ in range(3)]
+        rows = Rows(*floats, np.empty(section.shape, np.uint8))
+        self.fill(section, rows)
+        return rows
+
+    def fill(self, section: Section, rows: Rows) -> None:
+        """Write the pixels of a rectangle of the output grid into contiguous arrays.
+
+        Raises
+        ------
+        ValueError
+            If it does not lie within the region.
+        """
+        if not _is_within(section, self.region):
+            raise ValueError(f"{section} is not within the region {self.region}")
+        box = self._box(section)
+        if box is None:
+            for plane, value in zip(rows, (0, 0, 1, OUTSIDE), strict=True):
+                plane[...] = value
+        elif (box[1] - box[0]) * (box[3] - box[2]) > LARGEST_BOX and max(section.shape) > 1:
+            for half in _halves(section):
+                place = (
+                    slice(half.y0 - section.y0, half.y1 - section.y0),
+                    slice(half.x0 - section.x0, half.x1 - section.x0),
+                )
+                for plane, found in zip(rows, self.read(half), strict=True):
+                    plane[place] = found
+        else:
+            self._regrid(section, box, rows)
+
+    def _regrid(self, part: Section, box: tuple[int, int, int, int], out: Rows) -> None:
+        shape, nodes = self._pixels.shape, (self.mesh.x, self.mesh.y, self.mesh.area)
+        held = Section(max(box[0], 0), min(box[1], shape[1]), max(box[2], 0), min(box[3], shape[0]))
+        first = part.y0 - self.region.y0, part.x0 - self.region.x0
+        regrid_section(
+            _bits(*self._pixels.read(held), held.shape), (held.x0, held.x1, held.y0, held.y1), box, shape, self._level,
+            nodes, self.mesh.step, first, self._kernel, self._windows, self._rule, _room(box), tuple(out),
+        )  # fmt: skip
+
+    def _box(self, part: Section) -> tuple[int, int, int, int] | None:
+        """Return x0, x1, y0, y1 of what a rectangle needs of the image; None if that is nothing."""
+        step, (top, left) = self.mesh.step, (part.y0 - self.region.y0, part.x0 - self.region.x0)
+        cells = (
+            slice(top // step, (top + part.shape[0] - 1) // step + 2),
+            slice(left // step, (left + part.shape[1] - 1) // step + 2),
         )
+        edges = []
+        for nodes, length in ((self.mesh.x[cells], self._pixels.shape[1]), (self.mesh.y[cells], self._pixels.shape[0])):
+            seen = nodes[np.isfinite(nodes)]
+            if not seen.size or seen.max() < -1 or seen.min() > length:
+                return None
+            edges += [int(max(seen.min(), -1)) - 1 - MARGIN, int(min(seen.max(), length)) + 2 + MARGIN]
+        return edges[0], edges[1], edges[2], edges[3]
+
+
+def resample(
+    image: NDArray[Any],
+    weight: NDArray[Any],
+    flags: NDArray[np.uint8] | None,
+    mesh: PixelMesh,
+    kernel: Kernel = Kernel.LANCZOS3,
+    flux_scale: float = 1.0,
+    **more: Any,
+) -> Regridded:
+    """Bring an image in memory onto the region of the output grid that the mesh covers: see `Regridder`."""
+    return regridded(Regridder(InMemory(image, weight, flags), mesh, kernel, flux_scale, **more))
+
+
+def regridded(source: Regridder) -> Regridded:
+    """Return all of an image on the output grid."""
+    region = source.region
+    shape = region.shape
+    out = Regridded(np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.uint8), region)
+    for y0 in range(region.y0, region.y1, TILE[0]):
+        for x0 in range(region.x0, region.x1, TILE[1]):
+            part = Section(x0, min(x0 + TILE[1], region.x1), y0, min(y0 + TILE[0], region.y1))
+            rows = source.read(part)
+            place = _within(part, region)
+            out.image[place], out.weight[place], out.flags[place] = rows.image, rows.weight / rows.noise, rows.flags
     return out
 
 
-def noise_scale(mesh: PixelMesh, kernel: Kernel = Kernel.LANCZOS3, blocks: int = 64, size: int = 12) -> float:
+def oversampling_for(mesh: PixelMesh) -> int:
+    """Return the number of positions along a side of an output pixel at which none of the input is passed over."""
+    seen = mesh.area[np.isfinite(mesh.area)]
+    return max(1, round(float(np.sqrt(np.median(seen))))) if seen.size else 1
+
+
+def _halves(part: Section) -> tuple[Section, Section]:
+    """Cut a rectangle across its longer side."""
+    ny, nx = part.shape
+    if ny >= nx:
+        middle = part.y0 + ny // 2
+        return Section(part.x0, part.x1, part.y0, middle), Section(part.x0, part.x1, middle, part.y1)
+    middle = part.x0 + nx // 2
+    return Section(part.x0, middle, part.y0, part.y1), Section(middle, part.x1, part.y0, part.y1)
+
+
+def _within(inner: Section, outer: Section) -> tuple[slice, slice]:
+    """Return the slices of a rectangle in an array of one that holds it."""
+    return slice(inner.y0 - outer.y0, inner.y1 - outer.y0), slice(inner.x0 - outer.x0, inner.x1 - outer.x0)
+
+
+def _is_within(inner: Section, outer: Section) -> bool:
+    return outer.x0 <= inner.x0 and inner.x1 <= outer.x1 and outer.y0 <= inner.y0 and inner.y1 <= outer.y1
+
+
+def _room(box: tuple[int, int, int, int]) -> tuple[NDArray[Any], ...]:
+    """Return arrays to work in, of this thread: new ones would cost as much as the work on them."""
+    size = (box[3] - box[2]) * (box[1] - box[0] + 2 * LANES)
+    held: tuple[NDArray[Any], ...] | None = getattr(_rooms, "held", None)
+    if held is None or held[0].size < size:
+        held = _rooms.held = tuple(np.empty(size, kind) for kind in (np.float32, np.float32, np.uint8, np.uint8))
+    return held
+
+
+_rooms = threading.local()
+
+
+def _bits(image: Any, weight: Any, flags: Any, shape: tuple[int, int]) -> tuple[Any, ...]:
+    """Return what `regrid_section` wants of a section: words, flags, their pitches, whether bytes are turned."""
+    planes = [_float32(plane) for plane in (image, weight)]
+    flags = np.zeros((0, 0), np.uint8) if flags is None else flags
+    if any(plane.shape != shape for plane in planes) or (flags.size and flags.shape != shape):
+        raise ValueError(f"read {[p.shape for p in planes]} and {flags.shape} instead of a section of shape {shape}")
+    turned = [not plane.dtype.isnative for plane in planes]
+    words = [_in_line(plane.view(np.uint32)) for plane in planes]
+    marks = _in_line(flags) if flags.size else (_NO_FLAGS, 0)
+    return words[0][0], words[1][0], marks[0], (words[0][1], words[1][1], marks[1]), *turned
+
+
+def _float32(plane: NDArray[Any]) -> NDArray[Any]:
+    is_float32 = plane.dtype.kind == "f" and plane.dtype.itemsize == 4
+    return plane if is_float32 else plane.astype(np.float32)
+
+
+def _in_line(plane: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """Return a plane as one dimension that can't be written to, and the distance of its rows; copied if it must be."""
+    size = plane.itemsize
+    if plane.strides[1] != size or plane.strides[0] % size or plane.strides[0] < size * plane.shape[1]:
+        plane = np.ascontiguousarray(plane)
+    pitch = plane.strides[0] // size
+    length = (plane.shape[0] - 1) * pitch + plane.shape[1]
+    return as_strided(plane, (length,), (size,), writeable=False), pitch
+
+
+_NO_FLAGS = np.zeros(0, np.uint8)
+_NO_FLAGS.flags.writeable = False
+
+
+def noise_scale(
+    mesh: PixelMesh, kernel: Kernel = Kernel.LANCZOS3, blocks: int = 64, size: int = 12, oversampling: int = 1
+) -> float:
     """Return by how much the noise of a large aperture exceeds the square root of its summed pixel variances.
 
     Interpolation smooths the noise of single pixels and leaves that of large areas as it was, so neighbours are
@@ -143,23 +339,30 @@ def noise_scale(mesh: PixelMesh, kernel: Kernel = Kernel.LANCZOS3, blocks: int =
         Number of blocks.
     size : int, output pixel
         Side of a block, besides a margin as wide as the kernel that is left out of the mean.
+    oversampling : int
+        As in `Regridder`.
     """
     area = np.median(mesh.area[np.isfinite(mesh.area)])
     margin = int(np.ceil(2 * kernel.taps / np.sqrt(area)))
     v, u = (grid.ravel() for grid in np.mgrid[-margin : size + margin, -margin : size + margin])
     inner = (np.minimum(u, v) >= 0) & (np.maximum(u, v) < size)
-    sums = [_block_covariance(block, kernel, inner) for block in _block_positions(mesh, u, v, blocks)]
+    b, a = (grid.ravel() for grid in (np.mgrid[:oversampling, :oversampling] + 0.5) / oversampling - 0.5)
+    places = (v[:, None] + b).ravel(), (u[:, None] + a).ravel()
+    sums = [_block_covariance(block, kernel, inner) for block in _block_positions(mesh, *places[::-1], blocks)]
     covariance, variance = np.sum(sums, axis=0)
     return float(np.sqrt(covariance / variance))
 
 
 def _block_covariance(positions, kernel, inner):
-    """Return the summed covariances and variances of the inner pixels of a block."""
+    """Return the summed covariances and variances of the inner pixels of a block, of each some positions."""
     (i, along), (j, across) = (_taps(axis, kernel) for axis in positions)
-    index = (j - j.min())[:, :, None] * (np.ptp(i) + 1) + (i - i.min())[:, None]
-    share = across[:, :, None] * along[:, None]
-    total = np.bincount(index.ravel(), weights=share.ravel())
-    return (share * total[index])[inner].sum(), (share**2)[inner].sum()
+    index = ((j - j.min())[:, :, None] * (np.ptp(i) + 1) + (i - i.min())[:, None]).ravel()
+    times = len(i) // inner.size
+    pixel = np.repeat(np.arange(inner.size), index.size // inner.size)
+    share = (across[:, :, None] * along[:, None]).ravel() / times
+    shares = csr_array((share, (pixel, index)), shape=(inner.size, int(index.max()) + 1))
+    total = shares.sum(axis=0)
+    return (shares @ total)[inner].sum(), shares.power(2).sum(axis=1)[inner].sum()
 
 
 def _block_positions(mesh, u, v, blocks):
@@ -179,66 +382,6 @@ def _block_positions(mesh, u, v, blocks):
 def _taps(positions, kernel):
     """Return for each position the indices of the pixels under the kernel, and their shares."""
     first = np.floor(positions - kernel.origin).astype(int)
-    table = _kernel_table(kernel).astype(np.float64)
-    share = table[np.rint((positions - kernel.origin - first) * _PHASES).astype(int)]
+    table = taps_at_phases(kernel).astype(np.float64)
+    share = table[np.rint((positions - kernel.origin - first) * PHASES).astype(int)]
     return first[:, None] - (kernel.taps // 2 - 1) + np.arange(kernel.taps), share
-
-
-@lru_cache
-def _kernel_table(kernel: Kernel) -> NDArray[np.float32]:
-    """Return the kernel at phases 0 to 1, float32 [phase, tap]; each row has the sum 1."""
-    distance = np.arange(kernel.taps) - (kernel.taps // 2 - 1) - np.linspace(0, 1, _PHASES + 1)[:, None]
-    if kernel is Kernel.NEAREST:
-        table = np.where(np.arange(2) == 0, 1.0, 0.0 * distance)
-    elif kernel is Kernel.BILINEAR:
-        table = 1 - np.abs(distance)
-    else:
-        table = _lanczos(distance)
-    return np.ascontiguousarray(table, np.float32)
-
-
-def _lanczos(distance):
-    """Return sinc(d) sinc(d / half), with the first moments of a perfect interpolation.
-
-    The textbook kernel moves a star by up to 0.02 pixel and changes its flux by parts in a thousand (Bernstein &
-    Gruen 2014, PASP 126, 287). A cubic in d under the window (for Lanczos2 a quadratic), at most 0.03, makes the
-    moments 0 to 3 right: flux, centroid and width of whatever is shifted stay.
-    """
-    taps = distance.shape[1]
-    orders = range(min(4, taps - 1))
-    window = np.sinc(2 * distance / taps)
-    table = np.sinc(distance) * window
-    powers = np.stack([distance**order for order in orders], axis=1)
-    lacking = np.eye(len(orders))[0] - np.einsum("pmt,pt->pm", powers, table)
-    matrix = np.einsum("pmt,pnt,pt->pmn", powers, powers, window)
-    table += window * np.einsum("pm,pmt->pt", np.linalg.solve(matrix, lacking[:, :, None])[:, :, 0], powers)
-    # sinc(n) is 1e-17, not 0: a pixel that falls on a pixel shall be that pixel
-    table[[0, -1]] = np.abs(distance[[0, -1]]) < 0.5
-    return table
-
-
-def _check_planes(image, weight, flags, flux_scale):
-    if image.ndim != 2 or not image.size:
-        raise ValueError(f"an image has two dimensions and some pixels, this one has the shape {image.shape}")
-    if weight.shape != image.shape or flags.shape != image.shape:
-        raise ValueError(f"shapes differ: image {image.shape}, weight {weight.shape}, flags {flags.shape}")
-    if not (np.isfinite(flux_scale) and flux_scale > 0):
-        raise ValueError(f"a flux scale is a positive number, not {flux_scale}")
-
-
-def _padded(plane, kind, margin):
-    """Return a copy with a margin of PAD pixels of a value all round."""
-    padded = np.full([length + 2 * PAD for length in plane.shape], margin, kind)
-    padded[PAD:-PAD, PAD:-PAD] = plane
-    return padded
-
-
-def _any_in_window(plane, size):
-    """Return for each pixel, as 0 or not, whether any is set in the size x size pixels that begin there."""
-    found = plane.copy()
-    for shift in range(1, size):
-        found[:, :-shift] |= plane[:, shift:]
-    rows = found.copy()
-    for shift in range(1, size):
-        found[:-shift] |= rows[shift:]
-    return found

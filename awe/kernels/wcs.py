@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from threading import get_ident
 from typing import Any, Self, cast
 
@@ -12,6 +12,8 @@ import numpy as np
 from astropy.io.fits import Header
 from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
+
+from awe.kernels.sky_systems import AXES, from_icrs, to_icrs
 
 Card = float | int | str
 Coordinates = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -30,8 +32,9 @@ _TEXTS = ("CTYPE1", "CTYPE2", "CUNIT1", "CUNIT2", "RADESYS", "RADECSYS")
 class Wcs:
     """A mapping between the pixels of an image and the sky: an immutable value, made by `from_header` or `tan`.
 
-    Pixel coordinates have (0, 0) at the centre of the first pixel; sky coordinates are degrees, ICRS. FK5 at equinox
-    J2000 is taken as ICRS (they differ by less than 0.02 arcsec); other systems are refused.
+    Pixel coordinates have (0, 0) at the centre of the first pixel; sky coordinates are degrees, ICRS, whatever the
+    axes of the projection are: right ascension and declination, or galactic or ecliptic longitude and latitude. FK5 at
+    equinox J2000 is taken as ICRS (they differ by less than 0.02 arcsec); other systems are refused.
     """
 
     items: tuple[tuple[str, Card], ...]
@@ -81,7 +84,7 @@ class Wcs:
             NaN, and positions without a point on the sky, give NaN.
         """
         x, y = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
-        ra, dec = self._projection.all_pix2world(x.ravel(), y.ravel(), 0)
+        ra, dec = to_icrs(self.system, *self._projection.all_pix2world(x.ravel(), y.ravel(), 0))
         return np.mod(ra, 360.0).reshape(x.shape), np.asarray(dec).reshape(x.shape)
 
     def to_pixel(self, ra: ArrayLike, dec: ArrayLike) -> Coordinates:
@@ -95,7 +98,7 @@ class Wcs:
         """
         ra, dec = np.broadcast_arrays(np.asarray(ra, np.float64), np.asarray(dec, np.float64))
         if self._projection.sip is None:
-            x, y = self._projection.wcs_world2pix(ra.ravel(), dec.ravel(), 0)
+            x, y = self._projection.wcs_world2pix(*from_icrs(self.system, ra.ravel(), dec.ravel()), 0)
         else:
             x, y = self._invert_sip(ra.ravel(), dec.ravel())
         return np.asarray(x).reshape(ra.shape), np.asarray(y).reshape(ra.shape)
@@ -107,6 +110,12 @@ class Wcs:
         left, right, low, high = (_unit_vector(ra, dec) for ra, dec in corners)
         area = np.linalg.norm(np.cross(right - left, high - low, axis=0), axis=0)
         return np.asarray(area * math.degrees(1.0) ** 2 * ARCSEC**2)
+
+    @cached_property
+    def system(self) -> str:
+        """The system of the projection: equatorial, galactic or ecliptic; positions are ICRS all the same."""
+        start = str(self.cards["CTYPE1"])[:5]
+        return next(name for name, (first, _) in AXES.items() if first == start)
 
     @property
     def scale(self) -> float:
@@ -140,7 +149,8 @@ class Wcs:
         return _astropy_wcs(self.items, get_ident())
 
     def _invert_sip(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> Coordinates:
-        x, y = self._projection.all_world2pix(ra, dec, 0, tolerance=1e-6, maxiter=50, quiet=True)
+        axes = from_icrs(self.system, ra, dec)
+        x, y = self._projection.all_world2pix(*axes, 0, tolerance=1e-6, maxiter=50, quiet=True)
         back_ra, back_dec = self.to_sky(x, y)
         # an iteration that did not converge leaves a wrong position behind, without a word
         wrong = ~(separation(ra, dec, back_ra, back_dec) < 1e-2 * self.scale / ARCSEC)
@@ -263,7 +273,8 @@ def _number(key: str, value: Any) -> float:
 
 def _check_types(cards: dict[str, Card]) -> None:
     types = [str(cards.get(f"CTYPE{i}", "")) for i in (1, 2)]
-    for i, (ctype, start) in enumerate(zip(types, ("RA---", "DEC--"), strict=True), start=1):
+    known = next((pair for pair in AXES.values() if types[0].startswith(pair[0])), AXES["equatorial"])
+    for i, (ctype, start) in enumerate(zip(types, known, strict=True), start=1):
         if not ctype:
             raise ValueError(f"CTYPE{i} is missing: no celestial WCS")
         if not ctype.startswith(start):

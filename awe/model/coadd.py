@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Mapped
 
-from awe.kernels.choices import Kernel, Method
+from awe.kernels.choices import FlagRule, Kernel, Method
 from awe.model.astrometric import AstrometricParameters
 from awe.model.frame import Frame
 from awe.model.lineage import links, measured, parameter, uses
@@ -77,5 +77,8 @@ class Coadd(Frame):
     class Parameters:
         combine: Method = parameter(Method.CLIPPED, "how the frames are combined")
         threshold: float = parameter(4.0, "rejection threshold of clipping", unit="sigma")
+        join_flags: FlagRule = parameter(FlagRule.OR, "how the flags of the frames are joined")
+        count_map: bool = parameter(False, "whether a map of the number of exposures of each pixel is stored")
+        noise_map: bool = parameter(False, "whether a map of the noise of each pixel is stored")
         maximum_rms: float = parameter(1.5, "astrometric residual above which a frame is left out", unit="pixel")
         maximum_seeing: float | None = parameter(None, "seeing above which a frame is left out", unit="arcsec")

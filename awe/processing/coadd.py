@@ -1,66 +1,69 @@
-"""Add up regridded frames, in bands, so that any number of them fits into memory."""
+"""Add up frames on a grid target, in tiles, so that any number of them fits into memory."""
 
-from dataclasses import dataclass
+import os
 from typing import Any
 
 import numpy as np
 
 from awe.errors import TaskFailed
-from awe.fits import Planes
-from awe.kernels.coadd import coadd
-from awe.kernels.sections import Section
+from awe.kernels.coadd import Band, InputStatistics, coadd
 from awe.kernels.wcs import Wcs
 from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.persistent import QualityFlag
+from awe.processing.on_grid import on_grid
 from awe.processing.products import Products
 from awe.processing.tasks import makes
 
 APERTURE = 2.0
 """Radius (arcsec) of the aperture of the limiting magnitude."""
+PLANES = {"IMAGE": np.float32, "WEIGHT": np.float32, "FLAGS": np.uint8}
+SAMPLE = 1e6
+"""Number of pixels by which the depth is judged."""
 
 
-@dataclass(frozen=True)
-class _OnGrid:
-    """A regridded frame on its file, as the kernel reads it."""
-
-    planes: Planes
-    region: Section
-
-    def read(self, y0: int, y1: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return rows y0 to y1 of the grid: image, weight, flags."""
-        top = self.region.y0
-        image, weight, flags = (self.planes.rows(n, y0 - top, y1 - top) for n in ("IMAGE", "WEIGHT", "FLAGS"))
-        return image, weight, flags
-
-
-@makes(Coadd, version=2)
+@makes(
+    Coadd, version=3, reads=tuple(f"regridded_frames.{n}" for n in ("reduced", "weight", "background", "astrometry"))
+)
 def make_coadd(product: Coadd, products: Products) -> None:
     """Combine the regridded frames that are good enough; the others stay recorded with the reason."""
     frames = _judged(product)
+    _name(product, frames)
     grid, p = product.grid_target, product.parameters
     shape = (grid.naxis2, grid.naxis1)
-    inputs = [_OnGrid(products.planes(f), _region(f)) for f in frames]
-    work = coadd(inputs, shape, p.combine, p.threshold)
-    with products.scratch() as folder:
-        planes = {
-            name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
-            for name, dtype in (("IMAGE", np.float32), ("WEIGHT", np.float32), ("FLAGS", np.uint8))
-        }
+    inputs = [on_grid(frame, products) for frame in frames]
+    work = coadd(
+        inputs, shape, p.combine, p.threshold, threads=len(os.sched_getaffinity(0)), flags=p.join_flags
+    )  # fmt: skip
+    planes = PLANES | ({"COUNT": np.int16} if p.count_map else {}) | ({"NOISE": np.float32} if p.noise_map else {})
+    step, sample = max(1, int(np.sqrt(shape[0] * shape[1] / SAMPLE))), []
+    with products.writer(product, planes, shape, Wcs.from_header(grid.wcs)) as writer:
         for band in work.bands():
-            rows = slice(band.y0, band.y0 + len(band.image))
-            planes["IMAGE"][rows], planes["WEIGHT"][rows], planes["FLAGS"][rows] = band.image, band.weight, band.flags
-        for member, statistics in zip(_members(product, frames), work.statistics, strict=True):
-            member.weight = statistics.used / (shape[0] * shape[1])
-        _describe(product, frames, planes["WEIGHT"])
-        products.write(product, planes, Wcs.from_header(grid.wcs))
+            writer.write(band.y0, {name: _plane(band, name) for name in planes})
+            sample.append(band.weight[-band.y0 % step :: step, ::step].copy())
+        used = _counted(product, frames, work.statistics)
+        _describe(product, used, np.concatenate(sample))
 
 
-def _region(frame: RegriddedFrame) -> Section:
-    assert frame.x0 is not None
-    assert frame.y0 is not None
-    assert frame.naxis1 is not None
-    assert frame.naxis2 is not None
-    return Section(frame.x0, frame.x0 + frame.naxis1, frame.y0, frame.y0 + frame.naxis2)
+def _plane(band: Band, name: str) -> np.ndarray:
+    if name == "NOISE":
+        return np.divide(1, np.sqrt(band.weight), where=band.weight > 0, out=np.zeros_like(band.weight))
+    return np.asarray(getattr(band, name.lower()))
+
+
+def _counted(product: Coadd, frames: list[RegriddedFrame], statistics: list[InputStatistics]) -> list[RegriddedFrame]:
+    """Note at each frame what part of the coadd it made; return those of which there was any good pixel."""
+    size = product.grid_target.naxis1 * product.grid_target.naxis2
+    used = []
+    for frame, member, counted in zip(frames, _members(product, frames), statistics, strict=True):
+        member.weight = counted.used / size
+        if counted.offered:
+            used.append(frame)
+        else:
+            member.used, member.reason = False, "none of its pixels on the grid is good"
+            product.flag(QualityFlag.INPUTS_REJECTED)
+    if not used:
+        raise TaskFailed(f"none of its {len(frames)} frames has a good pixel on {product.grid_target}")
+    return used
 
 
 def _judged(product: Coadd) -> list[RegriddedFrame]:
@@ -91,33 +94,37 @@ def _members(product: Coadd, frames: list[RegriddedFrame]) -> list[Any]:
     return [m for m, f in zip(product.regridded_frames_members, product.regridded_frames, strict=True) if f in frames]
 
 
-def _describe(product: Coadd, frames: list[RegriddedFrame], weight: np.ndarray) -> None:
+def _name(product: Coadd, frames: list[RegriddedFrame]) -> None:
+    """Give the coadd camera, filter and time of the first of its frames."""
     first = min(frames, key=lambda f: f.date_obs)
     for name in ("instrument", "filter", "date_obs", "mjd_obs", "night"):
         setattr(product, name, getattr(first, name))
+
+
+def _describe(product: Coadd, frames: list[RegriddedFrame], sample: np.ndarray) -> None:
+    _name(product, frames)
     product.n_frames = len(frames)
     product.exptime = product.total_exptime = sum({f.date_obs: f.exptime for f in frames}.values())
-    product.zeropoint = first.zeropoint
+    product.zeropoint = frames[0].zeropoint
     errors = [f.zeropoint_error for f in frames if f.zeropoint_error is not None]
     product.zeropoint_error = float(np.sqrt(np.sum(np.square(errors))) / len(errors)) if errors else None
     product.noise_scale = float(np.mean([f.noise_scale for f in frames]))
     seeings = [f.seeing for f in frames if f.seeing is not None]
     product.seeing = float(np.median(seeings)) if seeings else None
     product.airmass = float(np.mean([f.airmass for f in frames])) if all(f.airmass for f in frames) else None
-    _depth(product, frames, weight)
+    _depth(product, frames, sample)
 
 
-def _depth(product: Coadd, frames: list[RegriddedFrame], weight: np.ndarray) -> None:
+def _depth(product: Coadd, frames: list[RegriddedFrame], sample: np.ndarray) -> None:
     """Set noise, effective gain and limiting magnitude by a sample of the weight map."""
-    step = max(1, int(np.sqrt(weight.size / 1e6)))
-    sample = np.asarray(weight[::step, ::step])
-    sample = sample[sample > 0]
-    if not sample.size:
+    good = sample[sample > 0]
+    if not good.size:
         raise TaskFailed("no pixel of the coadd has a good input")
-    product.noise = float(1 / np.sqrt(np.median(sample)))
+    product.noise = float(1 / np.sqrt(np.median(good)))
     # each adu of the mean is worth the electrons of as many frames as overlap on a typical pixel
     gains = [f.gain for f in frames if f.gain]
-    overlap = sum((f.naxis1 or 0) * (f.naxis2 or 0) for f in frames) / weight.size
+    size = product.grid_target.naxis1 * product.grid_target.naxis2
+    overlap = sum((f.naxis1 or 0) * (f.naxis2 or 0) for f in frames) / size
     product.gain = float(np.mean(gains) * max(overlap, 1.0)) if gains else None
     scale = product.grid_target.pixel_scale
     noise = product.noise * np.sqrt(np.pi) * APERTURE / scale * (product.noise_scale or 1.0)

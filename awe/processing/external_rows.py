@@ -17,10 +17,10 @@ from awe.processing.choosing import modified_julian_date
 from awe.processing.external_facts import Facts
 from awe.processing.external_header import band_of
 from awe.processing.external_pixels import ExternalPixels
+from awe.processing.grids import grid_target
 from awe.processing.ingest import Writer
 from awe.processing.products import ROOM, place
 from awe.processing.provenance import cards_of
-from awe.processing.requests import grid_target
 
 NOISE_RATIOS = (0.3, 2.0)
 """Noise over what the weights predict, beyond which a frame is flagged; resampling makes it smaller than 1."""

@@ -131,7 +131,22 @@ def assemble(session: Session, order: Order) -> Any:
     for name, declared in inputs(cls).items():
         bind(product, name, _loaded(session, declared.source, order.inputs[name], declared.many))
     take_over(product)
+    for path in task_for(cls).reads:
+        _load_beyond(session, product, path)
     return product
+
+
+def _load_beyond(session: Session, product: Any, path: str) -> None:
+    """Load an input of the inputs in a role, of all of them by one statement."""
+    role, name = path.split(".")
+    owners = getattr(product, role)
+    owners = owners if isinstance(owners, list) else [owner for owner in [owners] if owner is not None]
+    numbers = {getattr(owner, f"{name}_id") for owner in owners} - {None}
+    source: Any = inputs(inputs(type(product))[role].source)[name].source
+    held = list(session.scalars(select(source).where(source.object_id.in_(numbers))).unique())
+    for owner in owners:
+        getattr(owner, name)  # found among what the session holds
+    assert len(held) == len(numbers), f"{len(numbers) - len(held)} {source.__name__}s vanished"
 
 
 def _loaded(session: Session, source: type, given: Any, many: bool) -> Any:

@@ -16,6 +16,7 @@ from sqlalchemy import Table
 from awe import __version__
 from awe.errors import BadFile
 from awe.fits import Planes, open_planes, read_image, write_image
+from awe.fits_sections import MappedPlane, PlaneWriter, mapped_plane
 from awe.kernels.wcs import Wcs
 from awe.model.frame import Calibration, FileBacked, Frame
 from awe.processing.provenance import cards_of
@@ -23,6 +24,8 @@ from awe.store import Store
 
 ROOM = 60
 """Characters that value and comment of a card may share."""
+SPARE_CARDS = 72
+"""Room in a header for what is measured while the pixels are written."""
 
 ReadRows = Callable[[int, tuple[str, ...]], dict[str, np.ndarray]]
 """Reads columns of the rows of a source list, by its number."""
@@ -34,11 +37,14 @@ class Products:
     Bulk rows are kept in `rows` until the product has its number; the engine writes them with it.
     """
 
-    def __init__(self, store: Store, folder: Path, project: str, read_rows: ReadRows) -> None:
+    def __init__(
+        self, store: Store, folder: Path, project: str, read_rows: ReadRows, keep_regridded: bool = True
+    ) -> None:
         self._store = store
         self._read_rows = read_rows
         self._folder = folder
         self._project = project
+        self.keep_regridded = keep_regridded
         self.rows: list[tuple[Table, dict[str, Any]]] = []
 
     def path(self, product: Any) -> Path:
@@ -73,24 +79,41 @@ class Products:
         """Return some columns of the rows of a source list that is an input."""
         return self._read_rows(source_list.object_id, names)
 
+    def mapped(self, frame: Frame, name: str) -> MappedPlane:
+        """Return one named plane of a product, of which sections are read."""
+        return mapped_plane(self.path(frame), name)
+
     def write(self, product: Frame, planes: Mapping[str, np.ndarray], wcs: Wcs | None = None, **cards: Any) -> None:
         """Store the planes of a product, with header and provenance, and set its file, size and place on the sky."""
         first = next(iter(planes.values()))
-        product.naxis2, product.naxis1 = first.shape
+        self.describe(product, (first.shape[0], first.shape[1]), wcs)
+        with self.scratch() as folder:
+            path = folder / "product.fits"
+            write_image(path, planes, _header(product, wcs, cards))
+            self._keep(product, path)
+
+    @contextmanager
+    def writer(
+        self, product: Frame, planes: Mapping[str, Any], shape: tuple[int, int], wcs: Wcs
+    ) -> Iterator[PlaneWriter]:
+        """Yield what takes the planes of a product (their names and types) by rows; it is stored when the block ends.
+
+        What is measured on the product within the block gets into the header.
+        """
+        self.describe(product, shape, wcs)
+        with self.scratch() as folder:
+            path = folder / "product.fits"
+            with PlaneWriter(path, planes, shape, _header(product, wcs, {}), spare=SPARE_CARDS) as writer:
+                yield writer
+                writer.describe(_header(product, wcs, {}))
+            self._keep(product, path)
+
+    def describe(self, product: Frame, shape: tuple[int, int], wcs: Wcs | None) -> None:
+        """Set size, unit and place on the sky of a product."""
+        product.naxis2, product.naxis1 = shape
         if product.bunit is None:  # the database would fill it in after the header is written
             product.bunit = Frame.__table__.c.bunit.default.arg
         place(product, wcs)
-        header = fits.Header()
-        header.update(wcs.cards if wcs is not None else {})
-        for keyword, value, comment in cards_of(product):
-            header[keyword] = (value, comment[: max(0, ROOM - len(str(value)))])
-        header.update({k.replace("_", "-"): v for k, v in cards.items()})
-        header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "when this file was written (UTC)")
-        header["CREATOR"] = (f"awe {__version__}", "software")
-        with self.scratch() as folder:
-            path = folder / "product.fits"
-            write_image(path, planes, header)
-            self._keep(product, path)
 
     def write_table(self, product: Any, table: np.ndarray, name: str, cards: Mapping[str, Any] | None = None) -> None:
         """Store a table, with cards in its own header, as the file of a product that has no image."""
@@ -120,6 +143,17 @@ class Products:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         stored = self._store.put(path, file_name(product, self._project, digest), consume=True)
         product.filename, product.size, product.sha256 = stored.filename, stored.size, stored.sha256
+
+
+def _header(product: Frame, wcs: Wcs | None, cards: Mapping[str, Any]) -> fits.Header:
+    header = fits.Header()
+    header.update(wcs.cards if wcs is not None else {})
+    for keyword, value, comment in cards_of(product):
+        header[keyword] = (value, comment[: max(0, ROOM - len(str(value)))])
+    header.update({k.replace("_", "-"): v for k, v in cards.items()})
+    header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "when this file was written (UTC)")
+    header["CREATOR"] = (f"awe {__version__}", "software")
+    return header
 
 
 def file_name(product: Any, project: str, digest: str) -> str:

@@ -1,46 +1,37 @@
 """Bring reduced frames onto the pixels of a grid target."""
 
-from dataclasses import replace
-
-import numpy as np
-
-from awe.errors import TaskFailed
-from awe.kernels.pixel_mesh import PixelMesh, overlap_region, pixel_mesh
-from awe.kernels.resample import noise_scale, resample
+from awe.kernels.resample import Regridder, noise_scale, oversampling_for, regridded
 from awe.kernels.wcs import Wcs
-from awe.model.coadd import PixelArea, RegriddedFrame
+from awe.model.coadd import RegriddedFrame
+from awe.processing.on_grid import on_grid
 from awe.processing.products import Products
 from awe.processing.tasks import makes
 
 
-@makes(RegriddedFrame, version=1)
+@makes(RegriddedFrame, version=2)
 def make_regridded_frame(product: RegriddedFrame, products: Products) -> None:
-    """Subtract the background, resample onto the grid, and scale to the common zeropoint; weight and flags go along."""
-    reduced, grid, p = product.reduced, product.grid_target, product.parameters
-    source, target = Wcs.from_header(product.astrometry.wcs), Wcs.from_header(grid.wcs)
-    shape = (reduced.naxis2, reduced.naxis1)
-    region = overlap_region(source, shape, target, (grid.naxis2, grid.naxis1))
-    if region is None:
-        raise TaskFailed(f"{reduced} does not overlap {grid}: its centre is at {source.centre(*shape[::-1])}")
-    image = products.plane(reduced, "IMAGE")
-    if p.subtract_background:
-        image -= products.plane(product.background, "IMAGE")
-    product.flux_scale = 10 ** (0.4 * (p.zeropoint - product.photometry.zeropoint)) / (reduced.exptime or 1.0)
-    mesh = pixel_mesh(source, target, region)
-    if p.pixel_area is PixelArea.FIXED:
-        mesh = replace(mesh, area=np.full_like(mesh.area, np.nanmedian(mesh.area)))
-    weight, flags = (products.plane(product.weight, name) for name in ("WEIGHT", "FLAGS"))
-    result = resample(image, weight, flags, mesh, p.kernel, product.flux_scale)
-    _describe(product, mesh)
+    """Subtract the background, resample onto the grid, and scale to the common zeropoint; weight and flags go along.
+
+    Without `keep_regridded` in the settings only what is known of the frame is kept, and no file: coadds read the
+    reduced frame itself, and come out the same.
+    """
+    p = product.parameters
+    product.flux_scale = 10 ** (0.4 * (p.zeropoint - product.photometry.zeropoint)) / (product.reduced.exptime or 1.0)
+    source = on_grid(product, products)
+    region = source.region
+    _describe(product, source)
     product.x0, product.y0 = region.x0, region.y0
-    planes = {"IMAGE": result.image, "WEIGHT": result.weight, "FLAGS": result.flags}
-    if not (result.weight > 0).any():
-        raise TaskFailed(f"{reduced} has no good pixel on {grid}")
-    products.write(product, planes, target.shifted(-region.x0, -region.y0))
+    wcs = Wcs.from_header(product.grid_target.wcs).shifted(-region.x0, -region.y0)
+    if not products.keep_regridded:
+        products.describe(product, region.shape, wcs)
+        return
+    result = regridded(source)
+    products.write(product, {"IMAGE": result.image, "WEIGHT": result.weight, "FLAGS": result.flags}, wcs)
 
 
-def _describe(product: RegriddedFrame, mesh: PixelMesh) -> None:
+def _describe(product: RegriddedFrame, source: Regridder) -> None:
     product.zeropoint, product.zeropoint_error = product.parameters.zeropoint, product.photometry.error
-    product.noise_scale = noise_scale(mesh, product.parameters.kernel)
+    times = oversampling_for(source.mesh)
+    product.noise_scale = noise_scale(source.mesh, product.parameters.kernel, oversampling=times)
     product.seeing, product.astrometric_rms = product.astrometry.seeing, product.astrometry.rms
     product.gain = product.reduced.gain / product.flux_scale if product.reduced.gain else None

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from awe.errors import BadRequest, MissingInput, NotFound
-from awe.kernels.wcs import Wcs, separation, tan
+from awe.errors import BadRequest, NotFound
 from awe.model.catalogue import AssociateList, SourceList
 from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.frame import Calibration
@@ -21,11 +19,8 @@ from awe.model.psf import PsfModel
 from awe.model.queries import select_named
 from awe.model.raw import RawFrame, RawScienceFrame
 from awe.model.science import ReducedFrame
+from awe.processing.grids import lay_out
 from awe.processing.tasks import task_for
-
-MARGIN = 16
-"""Pixels around the frames on a grid target made for them."""
-LARGEST_GRID = 40_000
 
 
 def targets(session: Session, cls: Any, **named: Any) -> list[Wanted]:
@@ -165,41 +160,4 @@ def _grid(session: Session, raws: Sequence[Any], name: str | None) -> GridTarget
     instrument: Instrument = raws[0].instrument
     label = f"{own} {instrument.name}"
     known = session.scalars(select(GridTarget).where(GridTarget.name == label)).unique().first()
-    return known if known is not None else new_grid(label, raws)
-
-
-def new_grid(name: str, raws: Sequence[Any]) -> GridTarget:
-    """Return a grid target, not yet stored, that holds all of some raw frames; TAN, north up, east left."""
-    placed = [raw for raw in raws if raw.footprint]
-    if not placed:
-        raise MissingInput(f"none of the {len(raws)} frames of {name} has a place on the sky: no grid can be laid out")
-    scale = round(float(np.median([raw.pixel_scale for raw in placed])), 3)
-    corners = np.concatenate([np.array(raw.footprint) for raw in placed])
-    ra, dec = _middle(corners)
-    away = separation(ra, dec, corners[:, 0], corners[:, 1])
-    if away.max() > 20:
-        raise BadRequest(
-            f"the frames of {name} are spread over {2 * away.max():.0f} deg: make grid targets of your own"
-        )
-    plane = tan(ra, dec, scale, 1, 1)
-    x, y = plane.to_pixel(corners[:, 0], corners[:, 1])
-    nx, ny = (int(np.ceil(2 * np.abs(v).max())) + 2 * MARGIN for v in (x, y))
-    if max(nx, ny) > LARGEST_GRID:
-        raise BadRequest(f"a grid for {name} would be {nx} x {ny} pixels: more than {LARGEST_GRID}; use several")
-    wcs = tan(ra, dec, scale, nx, ny)
-    return grid_target(name, raws[0].object, wcs, nx, ny, scale)
-
-
-def grid_target(name: str, target: str, wcs: Wcs, nx: int, ny: int, scale: float) -> GridTarget:
-    """Return a grid target, not yet stored."""
-    ra, dec = wcs.centre(nx, ny)
-    return GridTarget(name=name, object=target, ra=ra, dec=dec, pixel_scale=scale, naxis1=nx, naxis2=ny, wcs=wcs.cards)
-
-
-def _middle(corners: np.ndarray) -> tuple[float, float]:
-    """Return the centre of the box of sky positions, to 0.1 arcsec; it may lie over RA 0."""
-    ra0 = corners[0, 0]
-    turn = (corners[:, 0] - ra0 + 180) % 360 - 180
-    ra = (ra0 + (turn.min() + turn.max()) / 2) % 360
-    dec = (corners[:, 1].min() + corners[:, 1].max()) / 2
-    return round(float(ra), 5), round(float(dec), 5)
+    return known if known is not None else lay_out(label, raws)

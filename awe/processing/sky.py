@@ -38,15 +38,15 @@ def make_cosmic_map(product: CosmicMap, products: Products) -> None:
     products.write(product, {"FLAGS": flagged(mask, PixelFlag.COSMIC)})
 
 
-@makes(BackgroundFrame, version=2)
+@makes(BackgroundFrame, version=3)
 def make_background_frame(product: BackgroundFrame, products: Products) -> None:
-    """Measure the sky below the sources, and its noise; the second plane is the noise (adu)."""
+    """Measure the sky below the sources, and its noise; the second plane is the noise (adu), the third the mesh."""
     reduced, p = product.reduced, product.parameters
     image = products.plane(reduced, "IMAGE")
     bad = (products.plane(reduced, "FLAGS") | products.plane(product.cosmics, "FLAGS")) > 0
     found = background_map(image, bad, cell=p.cell, filter_size=p.filter_size, mask_sources=SOURCES)
     product.level, product.rms = float(np.median(found.mesh)), float(np.median(found.mesh_rms))
-    products.write(product, {"IMAGE": found.level, "RMS": found.rms})
+    products.write(product, {"IMAGE": found.level, "RMS": found.rms, "MESH": found.mesh.astype(np.float32)})
 
 
 @makes(WeightFrame, version=1)

@@ -28,6 +28,8 @@ class Task:
     function: Maker
     product_class: type
     version: int
+    reads: tuple[str, ...] = ()
+    """Inputs of its inputs that the function reads as well, as `role.role`."""
 
     @property
     def name(self) -> str:
@@ -38,14 +40,15 @@ class Task:
 _TASKS: dict[type, Task] = {}
 
 
-def makes(product_class: type, version: int) -> Callable[[Maker], Maker]:
+def makes(product_class: type, version: int, reads: tuple[str, ...] = ()) -> Callable[[Maker], Maker]:
     """Register the decorated function as the one that makes `product_class`.
 
-    `version` is raised when the results of the task change: products of older versions are then stale.
+    `version` is raised when the results of the task change: products of older versions are then stale. `reads` names
+    the inputs of inputs that the function reads, as `role.role`: all else of an input is out of its reach.
     """
 
     def register(function: Maker) -> Maker:
-        _TASKS[product_class] = Task(function, product_class, version)
+        _TASKS[product_class] = Task(function, product_class, version, reads)
         return function
 
     return register

@@ -109,7 +109,10 @@ def _make(engine: Engine, order: Order, job: Job, settings: Settings, start: flo
     if order.left_out:
         product.flag(QualityFlag.INPUTS_REJECTED)
         product.note(f"{len(order.left_out)} inputs could not be made, first: {order.left_out[0]}")
-    products = Products(open_store(settings), scratch_folder(settings), settings.project, partial(read_sources, engine))
+    products = Products(
+        open_store(settings), scratch_folder(settings), settings.project, partial(read_sources, engine),
+        settings.keep_regridded,
+    )  # fmt: skip
     task_for(type(product)).function(product, products)
     return _keep(engine, product, products, job, settings, time.monotonic() - start)
 

@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from awe.kernels.choices import FlagRule
 from awe.kernels.coadd import Method, coadd
 from awe.kernels.flags import PixelFlag
 from awe.kernels.sections import Section
@@ -20,16 +21,19 @@ class Rows:
     x0: int = 0
     y0: int = 0
     asked: list = field(default_factory=list)
+    noise: np.ndarray | None = None
 
     @property
     def region(self):
         ny, nx = self.image.shape
         return Section(self.x0, self.x0 + nx, self.y0, self.y0 + ny)
 
-    def read(self, y0, y1):
-        self.asked.append((y0, y1))
-        rows = slice(y0 - self.y0, y1 - self.y0)
-        return self.image[rows], self.weight[rows], None if self.flags is None else self.flags[rows]
+    def fill(self, section, rows):
+        self.asked.append((section.y0, section.y1))
+        part = slice(section.y0 - self.y0, section.y1 - self.y0), slice(section.x0 - self.x0, section.x1 - self.x0)
+        planes = self.image, self.weight, self.noise, self.flags
+        for out, plane, absent in zip(rows, planes, (0, 0, 1, 0), strict=True):
+            out[...] = absent if plane is None else plane[part]
 
 
 def pixels(*values, weights=None, flags=None):
@@ -55,7 +59,7 @@ def whole(inputs, shape, *args, **kwargs):
     return *planes, addition.statistics
 
 
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", [Method.WEIGHTED, Method.AVERAGE, Method.MEDIAN, Method.CLIPPED])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 9, 30])
 def test_the_weight_is_the_inverse_variance_for_equal_inputs(method, count):
     image, weight, _, used, _ = whole(noise([3.0] * count), (200, 200), method)
@@ -134,7 +138,7 @@ def test_memory_is_bounded_for_any_number_of_inputs():
     inputs = [Rows(each.image, each.weight) for each in noise([1.0] * 4, (100, 50))] * 50
     for each in inputs:
         each.asked.clear()
-    limit = 9 * 50 * 200 * 8 + 11 * 50 * 8  # of eight rows
+    limit = 13 * 50 * 200 * 8 + 4 * 11 * 50 * 8  # of eight rows
 
     bands = list(coadd(inputs, (100, 50), memory_limit=limit).bands())
 
@@ -220,9 +224,70 @@ def test_wrong_scales_are_refused(scales):
         coadd(noise([1.0], (5, 5)), (5, 5), scales=scales)
 
 
-def test_an_input_that_returns_other_rows_is_refused():
-    (source,) = noise([1.0], (5, 5))
-    source.read = lambda y0, y1: (np.zeros((1, 5)), np.zeros((1, 5)), None)
+@pytest.mark.parametrize(
+    ("method", "value", "weight"),
+    [
+        # two Gaussian numbers: variance of the extreme 1 - 1/pi (Nagaraja & David 2003), times the mean variance 2
+        (Method.MINIMUM, 3, 1 / (2 * (1 - 1 / np.pi))),
+        (Method.MAXIMUM, 7, 1 / (2 * (1 - 1 / np.pi))),
+        (Method.SUM, 10, 1 / 4),
+        (Method.CHI_SQUARED, 9 + 49 / 3, 1 / 4),
+    ],
+)
+def test_other_ways_to_combine_give_value_and_weight_by_their_formula(method, value, weight):
+    found = whole(pixels(3, 7, 100, weights=[1, 1 / 3, 0]), (1, 1), method)
 
-    with pytest.raises(ValueError, match=r"returned rows of shape \(1, 5\), expected \(5, 5\)"):
-        list(coadd([source], (5, 5)).bands())
+    assert found[0].item() == pytest.approx(value, rel=1e-6)
+    assert found[1].item() == pytest.approx(weight, rel=1e-4)
+    assert found[3].item() == 2
+
+
+def test_chi_squared_of_noise_is_the_number_of_inputs():
+    image, weight, *_ = whole(noise([1, 2, 3, 4, 5], level=0.0), (200, 200), Method.CHI_SQUARED)
+
+    assert image.mean(dtype=float) == pytest.approx(5, abs=4 * np.sqrt(10 / TRIALS))
+    assert weight == pytest.approx(np.full((200, 200), 0.1))
+
+
+def test_the_noise_of_smoothed_inputs_enters_the_weight_but_not_the_average():
+    """The weights say which input is better; how far interpolation smoothed it says how noisy the result is."""
+    rng, sigmas, smoothed = np.random.default_rng(3), (2.0, 3.0), (0.5, 0.8)
+    inputs = []
+    for sigma, share in zip(sigmas, smoothed, strict=True):
+        each = Rows(
+            rng.normal(50, sigma * np.sqrt(share), (200, 200)).astype(np.float32), np.full((200, 200), sigma**-2)
+        )
+        each.noise = np.full((200, 200), share, np.float32)
+        inputs.append(each)
+
+    for method in (Method.WEIGHTED, Method.CLIPPED, Method.AVERAGE, Method.MEDIAN):
+        image, weight, *_ = whole(inputs, (200, 200), method)
+        assert image.var(dtype=float) * weight.mean(dtype=float) == pytest.approx(1, abs=4 * np.sqrt(2 / TRIALS))
+    weights = np.array(sigmas) ** -2
+    assert whole(inputs, (200, 200))[0] == pytest.approx(
+        np.average([each.image for each in inputs], axis=0, weights=weights), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("method", [Method.WEIGHTED, Method.MEDIAN])
+@pytest.mark.parametrize(
+    ("rule", "expected"), [(FlagRule.OR, 0b0111), (FlagRule.AND, 0b0010), (FlagRule.NOR, 0b1111_1000)]
+)
+def test_flags_are_joined_as_is_wanted(method, rule, expected):
+    inputs = pixels(10, 11, 12, weights=[1, 1, 0], flags=[0b0011, 0b0110, 0b1000])
+
+    assert whole(inputs, (1, 1), method, flags=rule)[2].item() == expected
+
+
+def test_what_is_held_does_not_grow_with_the_inputs():
+    inputs = [Rows(each.image, each.weight) for each in noise([1.0] * 2, (400, 60))]
+    depths = []
+    for count in (2, 8, 32, 128):
+        limit = 13 * 60 * 2 * 128 + 4 * 11 * 60 * 128  # of 128 rows of two inputs
+        many = (inputs * count)[:count]
+        depths.append(max(len(band.image) for band in coadd(many, (400, 60), memory_limit=limit).bands()))
+
+    assert depths[0] == 128
+    assert all(
+        deep * (13 * 60 * count + 4 * 11 * 60) <= limit for deep, count in zip(depths, (2, 8, 32, 128), strict=True)
+    )

@@ -3,8 +3,9 @@ import pytest
 
 from awe.kernels.coadd import coadd
 from awe.kernels.flags import PixelFlag
+from awe.kernels.mesh import spread_mesh
 from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
-from awe.kernels.resample import Kernel, Regridder, noise_scale, resample
+from awe.kernels.resample import InMemory, Kernel, Regridder, noise_scale, oversampling_for, resample
 from awe.kernels.sections import Section
 from awe.kernels.wcs import Wcs, tan
 
@@ -279,18 +280,21 @@ def test_rows_read_alone_are_those_of_the_whole():
     mesh = pixel_mesh(source, GRID, Section(3, 150, 11, 130))
     whole = resample(image, np.ones_like(image), None, mesh)
 
-    image_rows, weight_rows, flags_rows = Regridder(image, np.ones_like(image), None, mesh).read(37, 71)
+    part = Section(20, 101, 37, 71)
+    rows = Regridder(InMemory(image, np.ones_like(image)), mesh).read(part)
 
-    assert np.array_equal(image_rows, whole.image[37 - 11 : 71 - 11])
-    assert np.array_equal(weight_rows, whole.weight[37 - 11 : 71 - 11])
-    assert np.array_equal(flags_rows, whole.flags[37 - 11 : 71 - 11])
+    place = slice(37 - 11, 71 - 11), slice(20 - 3, 101 - 3)
+    assert np.array_equal(rows.image, whole.image[place])
+    assert np.array_equal(rows.weight / rows.noise, whole.weight[place])
+    assert np.array_equal(rows.flags, whole.flags[place])
 
 
 def test_rows_beyond_the_region_are_refused():
-    regridder = Regridder(np.ones((NY, NX)), np.ones((NY, NX)), None, pixel_mesh(GRID, GRID, Section(0, 10, 5, 10)))
+    pixels = InMemory(np.ones((NY, NX)), np.ones((NY, NX)))
+    regridder = Regridder(pixels, pixel_mesh(GRID, GRID, Section(0, 10, 5, 10)))
 
-    with pytest.raises(ValueError, match="rows 4 to 6 are not within the region's, 5 to 10"):
-        regridder.read(4, 6)
+    with pytest.raises(ValueError, match=r"\[1:10,5:6\] is not within the region \[1:10,6:10\]"):
+        regridder.read(Section(0, 10, 4, 6))
 
 
 def test_dithered_exposures_add_up_without_files_between():
@@ -301,13 +305,14 @@ def test_dithered_exposures_add_up_without_files_between():
         region = overlap_region(source, (NY, NX), GRID, (NY, NX))
         image = star(80 + shift[0], 70 + shift[1]) + rng.normal(0, 0.1, (NY, NX))
         mesh = pixel_mesh(source, GRID, region)
-        inputs.append(Regridder(image.astype(np.float32), np.full((NY, NX), 100, np.float32), None, mesh))
+        inputs.append(Regridder(InMemory(image.astype(np.float32), np.full((NY, NX), 100, np.float32)), mesh))
 
-    (band,) = coadd(inputs, (NY, NX), threads=2).bands()
+    bands = list(coadd(inputs, (NY, NX), threads=2).bands())
 
-    measured = flux_and_centroid(band.image.astype(float), Section(0, NX, 0, NY), 80, 70)
+    image = np.concatenate([band.image for band in bands]).astype(float)
+    measured = flux_and_centroid(image, Section(0, NX, 0, NY), 80, 70)
     noise = 0.1 * np.sqrt(np.pi * 16**2 / 6)
-    assert band.count.max() == 6
+    assert bands[0].count.max() == 6
     assert measured[0] == pytest.approx(1000, abs=4 * noise)
     assert measured[1:] == pytest.approx([80, 70], abs=4 * noise * 8 / 1000)
 
@@ -325,3 +330,110 @@ def test_dithered_exposures_add_up_without_files_between():
 def test_wrong_inputs_are_refused(image, weight, scale, message):
     with pytest.raises(ValueError, match=message):
         resample(image, weight, None, pixel_mesh(GRID, GRID, Section(0, 4, 0, 3)), flux_scale=scale)
+
+
+SYSTEMS = {
+    "TAN": {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0},
+    "ZEA": {"CTYPE1": "RA---ZEA", "CTYPE2": "DEC--ZEA", "CRVAL1": 150.1, "CRVAL2": 2.1},
+    "CAR": {"CTYPE1": "RA---CAR", "CTYPE2": "DEC--CAR", "CRVAL1": 150.0, "CRVAL2": 0.0},
+    "AIT, galactic": {"CTYPE1": "GLON-AIT", "CTYPE2": "GLAT-AIT", "CRVAL1": 236.0, "CRVAL2": 0.0},
+    "TAN, ecliptic": {"CTYPE1": "ELON-TAN", "CTYPE2": "ELAT-TAN", "CRVAL1": 151.0, "CRVAL2": -9.0},
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_star_lands_where_any_projection_has_it_with_its_flux(name):
+    step = 0.5 / 3600
+    plain = Wcs.from_header(SYSTEMS[name] | {"CRPIX1": 1, "CRPIX2": 1, "CD1_1": -step, "CD2_2": step})
+    x, y = (float(axis) for axis in plain.to_pixel(150.0, 2.0))
+    target = plain.shifted(100 - round(x), 90 - round(y))
+    there = [float(axis) for axis in target.to_pixel(*GRID.to_sky(80.3, 70.1))]
+
+    found = regridded(star(80.3, 70.1), GRID, target, (220, 220))
+
+    measured = flux_and_centroid(found.image.astype(float), found.region, *there)
+    assert measured[0] == pytest.approx(1000, rel=6e-4)
+    assert measured[1:] == pytest.approx(there, abs=1e-3)
+
+
+@pytest.mark.parametrize("ratio", [1.6, 2.0, 3.3])
+def test_coarser_pixels_average_over_several_positions(ratio):
+    rng = np.random.default_rng(9)
+    source, target = tan(150, 2, 0.5, 400, 400, rotation=7), tan(150, 2, 0.5 * ratio, 100, 100)
+    mesh = pixel_mesh(source, target, Section(10, 90, 10, 90))
+    times = oversampling_for(mesh)
+    weight, pulls, boxes = np.ones((400, 400), np.float32), [], []
+
+    # a source of three input pixels sigma keeps its flux
+    found = resample(
+        star(200, 190, sigma=3, shape=(400, 400)).astype(np.float32), weight, None, mesh, oversampling=times
+    )
+    assert found.image.sum(dtype=float) == pytest.approx(1000, rel=2e-3)
+
+    for _ in range(60):
+        made = resample(rng.normal(0, 1, weight.shape).astype(np.float32), weight, None, mesh, oversampling=times)
+        good = made.weight > 0
+        pulls.append((made.image * np.sqrt(np.where(good, made.weight, 0)))[good].var())
+        sums = [plane[:80, :80].reshape(4, 20, 4, 20).sum(axis=(1, 3)) for plane in (made.image, 1 / made.weight)]
+        boxes.append(sums[0] / np.sqrt(sums[1]))
+    assert times == round(ratio)
+    # 6,400 pixels of which some are correlated, 60 times
+    assert np.mean(pulls) == pytest.approx(1, abs=0.01)
+    # 960 boxes: 2.3 %, and some per cent for their edges
+    assert noise_scale(mesh, oversampling=times) == pytest.approx(np.std(boxes), rel=0.1)
+
+
+@pytest.mark.parametrize("background", [np.full((3, 4), 70.0), np.arange(12.0).reshape(3, 4) ** 2])
+def test_a_background_is_subtracted_as_if_it_had_been_before(background):
+    source = tan(150, 2, 0.5, NX, NY, rotation=5)
+    image = np.random.default_rng(0).normal(100, 20, (NY, NX)).astype(np.float32)
+    mesh = pixel_mesh(source, GRID, Section(3, 150, 11, 130))
+    plain = resample(image - spread_mesh(background, (NY, NX)), np.ones_like(image), None, mesh)
+
+    found = resample(image, np.ones_like(image), None, mesh, background=background)
+
+    assert found.image == pytest.approx(plain.image, abs=1e-4)
+
+
+def test_bytes_in_reverse_order_make_no_difference():
+    image, weight = np.random.default_rng(0).normal(100, 20, (2, NY, NX)).astype(np.float32)
+    mesh = pixel_mesh(GRID.shifted(0.3, 0.2), GRID, Section(0, NX - 1, 0, NY - 1))
+    plain = resample(image, weight, None, mesh)
+
+    for planes in (
+        (image.astype(">f4"), weight),
+        (image, weight.astype(">f4")),
+        (image.astype(">f4"), weight.astype(">f4")),
+    ):
+        assert np.array_equal(resample(*planes, None, mesh).image, plain.image)
+
+
+def test_an_image_with_the_pole_on_it_covers_the_pole_of_any_grid():
+    source = tan(30, 90, 60.0, 200, 160)
+    grids = {
+        "CAR": ({"CTYPE1": "RA---CAR", "CTYPE2": "DEC--CAR", "CRVAL1": 180.0, "CRVAL2": 0.0}, 360, 180, 1.0),
+        "ZEA": ({"CTYPE1": "RA---ZEA", "CTYPE2": "DEC--ZEA", "CRVAL1": 0.0, "CRVAL2": 90.0}, 300, 300, 1 / 60),
+    }
+    for cards, nx, ny, scale in grids.values():
+        target = Wcs.from_header(cards | {"CRPIX1": nx / 2, "CRPIX2": ny / 2, "CD1_1": -scale, "CD2_2": scale})
+        region = overlap_region(source, (160, 200), target, (ny, nx))
+        mesh = pixel_mesh(source, target, region)
+        found = resample(np.ones((160, 200), np.float32), np.ones((160, 200), np.float32), None, mesh, Kernel.BILINEAR)
+
+        y, x = np.mgrid[:ny, :nx]
+        there = np.array(source.to_pixel(*target.to_sky(x, y)))
+        inside = (np.abs(there[0] - 99.5) < 99.4) & (np.abs(there[1] - 79.5) < 79.4)
+        covered = np.zeros((ny, nx), bool)
+        covered[region.slices] = found.weight > 0
+        assert inside.sum() > 300
+        assert (covered | ~inside).all()
+
+
+def test_an_image_across_right_ascension_0_is_whole_on_a_grid_across_it():
+    source, target = tan(0.0, 10, 0.5, NX, NY, rotation=3), tan(359.999, 10, 0.5, NX + 40, NY + 40)
+
+    found = regridded(star(80, 70), source, target, (NY + 40, NX + 40))
+
+    there = [float(axis) for axis in target.to_pixel(*source.to_sky(80, 70))]
+    assert flux_and_centroid(found.image.astype(float), found.region, *there)[0] == pytest.approx(1000, rel=6e-4)
+    assert (found.weight > 0).sum() > 0.95 * NX * NY
