@@ -130,16 +130,15 @@ def _origin(name: str, given: dict[str, Any]) -> str:
     "--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="where to work (default: /tmp)"
 )
 def bench(chapters: tuple[str, ...], quick: bool, figures: Path | None, write_docs: bool, folder: Path | None) -> None:
-    """Rate this machine: measure awe beside the programs that do the same, as far as they are installed.
+    """Rate this machine: measure awe beside the programs that do the same.
 
     Each chapter (kernels, memory, plans, nights, survey, system, images) is printed as soon as it is there.
     No peer is needed: what is missing is said, with the package that has it.
 
     \b
-    Examples:
-      awe bench                        all, a quarter of an hour
-      awe bench kernels --quick        how fast this machine is, in a few minutes
-      awe bench --json figures.json    all, as numbers too
+    Example: awe bench kernels --quick        how fast this machine is, in a few minutes
+             awe bench                        all, a quarter of an hour
+             awe bench --json figures.json    all, as numbers too
     """
     from benchmarks.chapters import CHAPTERS
     from benchmarks.running import PAGE, run
