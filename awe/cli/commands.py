@@ -28,7 +28,9 @@ COMMANDS: dict[str, Entry] = {
     "ingest": Entry("Take in", "ingest", "Take in raw frames, or with --as calibrated ones; each file gets a verdict."),
     "instrument": Entry("Take in", "instruments", "Show instruments, and how a file would be read."),
     "catalogue": Entry("Take in", "catalogues", "Add and list reference catalogues."),
-    "grid": Entry("Take in", "grids", "Lay out and list grid targets, the pixels on the sky frames are regridded to."),
+    "grid": Entry(
+        "Take in", "grids", "Lay out and list grid targets: the pixels on the sky that frames are regridded to."
+    ),
     "plan": Entry("Make", "targets", "Show what would be made for a target, and why."),
     "make": Entry("Make", "targets", "Make a target and all that it needs."),
     "why": Entry("Make", "reasons", "Say why an object was made, and whether it is up to date."),
