@@ -113,9 +113,9 @@ def _panel(panel: Panel) -> str:
 def _dots(panel: Panel, x: Axis, y: Axis) -> str:
     """Return the points as one path; those beyond the axes lie on the edge."""
     step = -(-panel.count // MOST_POINTS)
-    across = (np.clip(v, axis.low, axis.high) for v, axis in ((panel.x[::step], x), (panel.y[::step], y)))
-    places = zip(*(axis.place(v) for v, axis in zip(across, (x, y), strict=True)), strict=True)
-    path = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in places)
+    across = [x.place(float(v)) for v in np.clip(panel.x[::step], x.low, x.high)]
+    upward = [y.place(float(v)) for v in np.clip(panel.y[::step], y.low, y.high)]
+    path = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(across, upward, strict=True))
     return f'<path d="{path}" stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-opacity="0.5"/>'
 
 

@@ -52,6 +52,26 @@ def test_a_simulated_field_is_recognised_and_fitted_to_a_fraction_of_a_pixel(wro
     assert fit.count > 220
 
 
+@pytest.mark.parametrize(("rotation", "flipped", "stretch"), [(137.0, False, 1.05), (-61.0, True, 0.953)])
+def test_a_pointing_off_by_two_arcminutes_any_rotation_flip_and_scale_are_found(rotation, flipped, stretch):
+    rng, x, y, ra, dec = simulated(3, 250)
+    magnitude = rng.uniform(14, 20, len(x))
+    strangers = rng.uniform(0, 1, (2, 60)) * [[NX], [NY]]
+    flux = 10 ** (-0.4 * np.concatenate([magnitude, rng.choice(magnitude, 60)]))
+    x, y = np.concatenate([x, strangers[0]]), np.concatenate([y, strangers[1]])
+    x = NX - 1 - x if flipped else x
+    centre = TRUE.centre(NX, NY)
+    prior = tan(centre[0] + 84 / 3600, centre[1] - 84 / 3600, 0.2 * stretch, NX, NY, rotation=1.0 + rotation)
+
+    found = recognise(x, y, flux, ra, dec, magnitude, prior, NX, NY, max_offset=120.0, tolerance=6.0)
+
+    assert found is not None
+    assert found.method == "pattern"
+    assert len(found.detections) > 200
+    right = separation(*found.wcs.to_sky(x[:250], y[:250]), ra, dec) * 3600
+    assert np.median(right) < 0.2
+
+
 def test_a_good_prior_needs_but_a_shift():
     rng, x, y, ra, dec = simulated(2, 100)
     found = recognise(x, y, rng.random(100), ra, dec, rng.random(100), TRUE.shifted(70, -40), NX, NY)

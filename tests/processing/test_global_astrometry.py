@@ -6,6 +6,7 @@ import pytest
 from awe.kernels.wcs import Wcs, separation
 from awe.model import AstrometricParameters, Coadd, GlobalAstrometry
 from awe.processing.staleness import why_stale
+from awe.services.app import create_app
 
 
 def off_truth(site, night, solution):
@@ -42,6 +43,20 @@ def test_it_binds_all_exposures_and_says_how_well(solved):
         assert len(session.get(GlobalAstrometry, found.object_id).reduced_frames) == 6
     rows = solved.store.retrieve(found.filename, found.sha256)
     assert rows.stat().st_size > 0
+
+
+def test_its_page_shows_five_panels_and_another_object_has_none(solved):
+    (found,) = solved.all(GlobalAstrometry)
+    client = create_app(solved.settings, solved.engine, solved.store).test_client()
+    page, numbers = (client.get(f"/object/{found.object_id}/residuals{end}") for end in ("", ".json"))
+    other = client.get(f"/object/{solved.all(Coadd)[0].object_id}/residuals")
+
+    assert page.status_code == 200
+    assert page.text.count(f"N {found.n_detections:,}, mean") >= 5
+    assert [p["count"] for p in numbers.json] == [found.n_detections] * 5
+    assert numbers.json[1]["rms"] == pytest.approx(1000 * found.rms_ra, rel=1e-3)
+    assert other.status_code == 404
+    assert f'/object/{found.object_id}/residuals"' in client.get(f"/object/{found.object_id}").text
 
 
 def test_frames_take_their_coordinates_from_it_and_lie_nearer_to_the_truth(solved, night):
