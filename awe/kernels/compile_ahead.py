@@ -16,11 +16,14 @@ from awe.kernels.combine import Combine, combine
 from awe.kernels.cosmics import flag_cosmic_rays
 from awe.kernels.defects import cold_pixels, hot_pixels, saturated_pixels
 from awe.kernels.detection import catalogue_of, find, stars
+from awe.kernels.field_solution import Detected
 from awe.kernels.flatfield import Flat, master_flat
+from awe.kernels.global_astrometry import solve
 from awe.kernels.noise import DetectorNoise, read_noise
 from awe.kernels.overscan import subtract_overscan
 from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
 from awe.kernels.planes import Rows, scene
+from awe.kernels.plate_model import Plate
 from awe.kernels.psf_model import measure_with_psf, model_psf
 from awe.kernels.resample import InMemory, Kernel, Regridder, noise_scale
 from awe.kernels.sections import Section
@@ -80,6 +83,8 @@ def _sky(rng: np.random.Generator) -> None:
         if found is not None:
             i, j = found.detections, found.references
             fit_wcs(rows["XWIN_IMAGE"][i], rows["YWIN_IMAGE"][i], 0.05, ra[j], dec[j], 0.01, found.wcs)
+    seen = [Detected(x, y, np.full(len(x), 0.05))] * 2
+    solve([Plate(exposure, 0, wcs, SIZE, SIZE) for exposure in range(2)], seen, [2016.0, 2016.0], None)
     target = tan(150.0, 2.0, 0.25, SIZE + 40, SIZE + 40)
     region = overlap_region(wcs, image.shape, target, (SIZE + 40, SIZE + 40))
     assert region is not None
