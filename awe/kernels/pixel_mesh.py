@@ -115,10 +115,11 @@ def _nodes_on_image(source: Wcs, shape: tuple[int, int], target: Wcs, grid_shape
     axes = [np.unique(np.linspace(0, length - 1, _EDGE_POINTS).round()) for length in grid_shape]
     column, row = np.meshgrid(axes[1], axes[0])
     ra, dec = target.to_sky(column, row)
-    centre = source.centre(shape[1], shape[0])
-    corners = source.footprint(shape[1], shape[0])
+    x, y = np.array([0.5, 0, 1, 1, 0]) * shape[1] - 0.5, np.array([0.5, 0, 0, 1, 1]) * shape[0] - 0.5
+    (centre_ra, *corner_ra), (centre_dec, *corner_dec) = source.to_sky(x, y)
     # a distortion can't be trusted far from the image
-    near = separation(*centre, ra, dec) < 1.05 * np.max(separation(*centre, corners[:, 0], corners[:, 1]))
+    radius = np.max(separation(centre_ra, centre_dec, corner_ra, corner_dec))
+    near = separation(centre_ra, centre_dec, ra, dec) < 1.05 * radius
     x, y = np.full(ra.shape, np.nan), np.full(ra.shape, np.nan)
     x[near], y[near] = source.to_pixel(ra[near], dec[near])
     there = (x > -0.5) & (x < shape[1] - 0.5) & (y > -0.5) & (y < shape[0] - 0.5)
