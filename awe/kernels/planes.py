@@ -53,6 +53,8 @@ class Scene:
     def __init__(
         self, read: ReadRows, shape: tuple[int, int], gain: float = math.inf, saturation: float = math.inf
     ) -> None:
+        if min(shape) < 1:
+            raise ValueError(f"an image of {shape[0]} x {shape[1]} pixels has no source")
         self.shape, self.gain = shape, gain
         self._read, self._saturation = read, saturation
         self._noise, self._typical = self._typical_values()

@@ -173,6 +173,10 @@ def test_what_cannot_be_is_refused():
         detect(np.zeros(5))
     with pytest.raises(ValueError, match="threshold"):
         detect(image, threshold=0.0)
+    with pytest.raises(ValueError, match="0 x 7 pixels"):
+        detect(np.zeros((0, 7)))
+    with pytest.raises(ValueError, match="gain"):
+        detect(image, gain=0.0)
 
 
 def test_stars_are_told_from_galaxies_and_cosmic_rays():
