@@ -17,7 +17,7 @@ class Progress:
     """Shows steps as they start and end; on standard error, so that results can be piped."""
 
     quiet: bool = False
-    live: bool = field(default_factory=sys.stderr.isatty)
+    live: bool = field(default_factory=lambda: sys.stderr.isatty())  # noqa: PLW0108  the stream of now, not of the import
     started: float = field(default_factory=time.monotonic)
     running: dict[int, str] = field(default_factory=dict)
     failed: int = 0
