@@ -16,7 +16,7 @@ from astropy.io import fits
 from sqlalchemy import select
 
 import awe
-from awe.model import Frame, Job, Persistent, SourceList, WeightFrame
+from awe.model import Frame, Job, Persistent, PsfModel, SourceList, WeightFrame
 from awe.model.catalogue import SOURCES
 from awe.model.lineage import inputs
 
@@ -68,7 +68,7 @@ def pixels(site) -> dict[tuple[str, ...], list[np.ndarray]]:
     for _, thing in products(site):
         if not getattr(thing, "filename", None):
             continue
-        like = thing if isinstance(thing, Frame) else thing.reduced
+        like = thing if isinstance(thing, Frame) else thing.frame if isinstance(thing, PsfModel) else thing.reduced
         name = (type(thing).__name__, like.chip.name if like.chip else "", f"{like.date_obs}")
         with fits.open(site.store.retrieve(thing.filename, thing.sha256), memmap=False) as hdus:
             assert name not in found, f"{name} is there twice"
