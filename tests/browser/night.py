@@ -18,12 +18,14 @@ from awe.config import Settings
 from awe.database import open_engine, short_transaction
 from awe.instruments import load_definitions
 from awe.local import start_data_server
-from awe.model import Base, Persistent
+from awe.model import Base, GlobalAstrometry, Persistent
 from awe.processing.catalogues import add_catalogue
 from awe.processing.engine import execute
 from awe.processing.external import ExternalIngester
 from awe.processing.external_facts import Stated
 from awe.processing.ingest import Ingester
+from awe.processing.plan import Plan, plan
+from awe.processing.requests import targets
 from awe.processing.tasks import register_processes
 from awe.services.app import create_app
 from awe.simulation import PRESETS, simulate_night
@@ -79,17 +81,22 @@ class Site:
 
 def make_night(folder: Path, size: str = "tiny", **changes: Any) -> None:
     """Simulate a night of one target in three filters, and make all of it, in an empty folder."""
-    plan = replace(PRESETS[size], filters=BANDS, **({"exposures": 2, "biases": 3, "chips": 1} | changes))
-    night = simulate_night(folder / "night", plan)
+    sky = replace(PRESETS[size], filters=BANDS, **({"exposures": 2, "biases": 3, "chips": 1} | changes))
+    night = simulate_night(folder / "night", sky)
     with _opened(folder) as (settings, engine, store):
         Base.metadata.create_all(engine)
         with short_transaction(engine) as session:
             register_processes(session)
         list(Ingester(engine, store, settings, load_definitions()).ingest(night.files))
         add_catalogue(engine, store, settings, night.reference_catalogue, "simulated", "plain")
-        with Session(engine) as session:
-            outcome = execute(plan_everything(session), engine, settings)
-        assert outcome.failed == {}
+        for wanted in (_all_exposures_together, plan_everything):
+            with Session(engine) as session:
+                outcome = execute(wanted(session), engine, settings)
+            assert outcome.failed == {}
+
+
+def _all_exposures_together(session: Session) -> Plan:
+    return plan(session, targets(session, GlobalAstrometry))
 
 
 @contextmanager

@@ -34,6 +34,7 @@ PAGES = {
     "what was made of it": "/object/{RawBiasFrame}/tree?down=1",
     "header": "/object/{RawScienceFrame}/header",
     "why": "/object/{Coadd}/why",
+    "residuals": "/object/{GlobalAstrometry}/residuals",
     "why not": "/object/{RawScienceFrame}/why-not",
     "sources": "/object/{SourceList}/sources?size=20",
     "sources with cutouts": "/object/{SourceList}/sources?size=20&cutouts=1",
