@@ -155,8 +155,8 @@ def plane_header(
     """Return the header of a plane of a file: that of the first holds all, the others get the WCS of it."""
     bits = -8 * kind.itemsize if kind.kind == "f" else 8 * kind.itemsize
     own = Header([("SIMPLE", True) if first else ("XTENSION", "IMAGE"), ("BITPIX", bits), ("NAXIS", 2)])
-    own.extend([("NAXIS1", shape[1]), ("NAXIS2", shape[0])])
-    own.extend([("EXTEND", True)] if first else [("PCOUNT", 0), ("GCOUNT", 1)])
+    own.extend([("NAXIS1", shape[1]), ("NAXIS2", shape[0])], strip=False)
+    own.extend([("EXTEND", True)] if first else [("PCOUNT", 0), ("GCOUNT", 1)], strip=False)
     cards = _plain_header(header).cards
     own.extend([card for card in cards if first or _WCS.fullmatch(card.keyword)])
     own["EXTNAME"] = (name, "name of this plane")

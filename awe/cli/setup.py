@@ -132,8 +132,8 @@ def _origin(name: str, given: dict[str, Any]) -> str:
 def bench(chapters: tuple[str, ...], quick: bool, figures: Path | None, write_docs: bool, folder: Path | None) -> None:
     """Rate this machine: measure awe beside the programs that do the same.
 
-    Each chapter (kernels, memory, plans, nights, survey, astrometry, system, images) is printed as soon as it is there.
-    No peer is needed: what is missing is said, with the package that has it.
+    The chapters are kernels, coadds, memory, plans, nights, survey, astrometry, system and images; each is printed as
+    soon as it is there. No peer is needed: what is missing is said, with the package that has it.
 
     \b
     Example: awe bench kernels --quick        how fast this machine is, in a few minutes

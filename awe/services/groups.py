@@ -18,7 +18,9 @@ _HEADINGS = {
     "science": "Science",
     "astrometric": "Science",
     "photometric": "Science",
+    "field_solution": "Science",
     "coadd": "Science",
+    "psf": "Science",
     "catalogue": "Catalogues",
 }
 """Heading of each module of the model; one that is not here goes by its own description."""
