@@ -127,7 +127,7 @@ CHAPTERS = (
         "Kernels",
         """One chip of the simulated camera of 2048 x 2048 pixels (`--quick`: 1024), processed by awe: the reduced frame with weight and flags. *FITS to ...* includes reading and writing the files. Coadds: 4 exposures, background subtracted, Lanczos3, two threads in both programs.
 
-The work is not quite the same everywhere. awe's clipped mean also gives the variance. astroscrappy is run with sigclip 4.5 and otherwise its defaults; *completeness* is the part found of the pixels in which a cosmic ray left more than five times the noise, *purity* the part of the flagged pixels that were hit at all. awe's catalogue has everything that awe stores, windowed positions, their errors and a star/galaxy number included; that of sep is a plain sequence of its functions without windowed positions, and its default filter finds more sources; SExtractor has windowed positions too. awe detects through sep, so it can't be faster than that.""",
+The work is not quite the same everywhere. awe's clipped mean also gives the variance. astroscrappy is run with sigclip 4.5 and otherwise its defaults; *completeness* is the part found of the pixels in which a cosmic ray left more than five times the noise, *purity* the part of the flagged pixels that were hit at all. awe's catalogue has everything that awe stores, windowed positions, their errors and a star/galaxy number included; that of sep is a plain sequence of its functions without windowed positions, and its default filter finds more sources; SExtractor has windowed positions too. PSF photometry: SExtractor, PSFEx and SExtractor again are the peer.""",
         of_cases(lambda _: cases.on_pixels(), lambda place: place.scene),
     ),
     Chapter(
