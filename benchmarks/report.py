@@ -27,12 +27,21 @@ def _row(found: Measured, first: Measured) -> tuple[str, ...]:
     if found.failure:
         return found.case.work, found.case.program, "-", "-", "-", "-", found.failure
     ratio = "" if found is first or first.failure else f"{found.seconds / first.seconds:.2f}"
-    counts = [f"{value:,} {name}" for name, value in found.told.items() if isinstance(value, int)]
-    times = [f"{name} {duration(value)}" for name, value in found.told.items() if isinstance(value, float)]
-    words = [f"{name} {value}" for name, value in found.told.items() if isinstance(value, str)]
-    remark = ", ".join(counts + times + words)
+    remark = _told(found.told)
     figures = duration(found.seconds), _rate(found), f"{found.peak:.0f} MB"
     return found.case.work, found.case.program, *figures, ratio, remark
+
+
+def _told(told: dict[str, Any]) -> str:
+    """Return numbers with what they are numbers of.
+
+    >>> _told({"sources": 1200, "completeness": 0.98765})
+    '1,200 sources, 0.988 completeness'
+    """
+    said = [
+        f"{v:,} {n}" if isinstance(v, int) else f"{v:.3g} {n}" for n, v in told.items() if isinstance(v, int | float)
+    ]
+    return ", ".join(said)
 
 
 def duration(seconds: float) -> str:

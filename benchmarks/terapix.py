@@ -37,7 +37,7 @@ def chain(folder: Path) -> Work:
     def step(name: str, *words: Any) -> None:
         start = time.perf_counter()
         subprocess.run([str(w) for w in words], cwd=place, check=True, capture_output=True)  # noqa: S603
-        told[name] = told.get(name, 0.0) + time.perf_counter() - start
+        told[f"s {name}"] = told.get(f"s {name}", 0.0) + time.perf_counter() - start
 
     def call() -> dict[str, Any]:
         for name in names:
