@@ -2,7 +2,7 @@
 # ruff: noqa: E501  the paragraphs of the page are lines
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def of_cases(
             say(f"{group[0].work}: {', '.join(case.program for case in group)}")
             found.append(measure(group, where, repeats, rounds or place.rounds))
         return Figures(
-            [("", report.HEADERS, report.rows(found))], _slower(found), [asdict(m) for g in found for m in g]
+            [("", report.HEADERS, report.rows(found))], _slower(found), report.numbers([m for g in found for m in g])
         )
 
     return run
@@ -86,7 +86,7 @@ def _survey(place: Place) -> Figures:
     group = [found, *measure([cases.chain()], folder, 1, 1)]
     spent = ", ".join(f"{name} {report.duration(seconds)}" for name, seconds in observed.told.items())
     caption = f"Before it: {spent}. The peak of awe is that of its largest process; there are as many as cores."
-    return Figures([(caption, report.HEADERS, report.rows([group]))], _slower([group]), [asdict(m) for m in group])
+    return Figures([(caption, report.HEADERS, report.rows([group]))], _slower([group]), report.numbers(group))
 
 
 def _coadds(place: Place) -> Figures:

@@ -114,6 +114,14 @@ def machine() -> str:
     return f"{when}; {system}; awe {__version__}, Python {platform.python_version()}, {versions}"
 
 
+def numbers(measured: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Return measurements as plain values, without where the interpreter of a peer lies on this machine."""
+    found = [asdict(m) for m in measured]
+    for values in found:
+        values["case"].pop("python")
+    return found
+
+
 def as_json(figures: Any) -> dict[str, Any]:
     """Return the figures of a chapter as JSON can hold them, with what they were measured on."""
     return {"machine": machine(), **asdict(figures)}
