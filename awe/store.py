@@ -242,7 +242,7 @@ class Store:
                 continue
             if response.status_code != 503:
                 return self._granted(response, method, filename)
-            _pause(attempt, self._unavailable("busy"), None)
+            _pause(attempt, self._unavailable(_reason(response) or "busy"), None)
         raise AssertionError("the last attempt raises")
 
     def _granted(self, response: requests.Response, method: str, filename: str) -> requests.Response:

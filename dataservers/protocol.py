@@ -27,6 +27,7 @@ access = logging.getLogger("dataservers.access")
 PATIENCE = 60  # seconds that a silent client is waited for
 DRAINED = 64 << 20  # bytes of a refused upload that are read, so that the client sees the answer
 PAGE = 1000
+RECONCILED = 10  # seconds that a list waits for an inventory that is being brought in line with the files
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -251,10 +252,14 @@ class Handler(BaseHTTPRequestHandler):
         limit = self.query.get("limit", str(PAGE))
         if not limit.isdigit() or not 1 <= int(limit) <= PAGE:
             raise Refused(400, f"limit must be 1 to {PAGE}, got {limit!r}")
+        if not self._served.reconciled.wait(RECONCILED):
+            message = "the inventory is still being brought in line with the files: ask again later"
+            raise Refused(503, message, {"Retry-After": "10"})
         files = self.folder.inventory.page(self.query.get("after", ""), int(limit) + 1)
         page = files[: int(limit)]
+        there = (self.folder.find(entry.name) for entry in page)
         return {
-            "files": [_described(entry) for entry in page],
+            "files": [_described(entry) for entry in there if entry],
             "next": page[-1].name if len(files) > len(page) else None,
         }
 

@@ -48,6 +48,7 @@ class DataServer(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], folder: Folder, token: str | None) -> None:
         self.folder, self.token, self.stopping = folder, token, threading.Event()
+        self.reconciled = threading.Event()
         self._connections = threading.BoundedSemaphore(CONNECTIONS)
         self._idle = threading.Condition()
         self._running = 0
@@ -116,6 +117,9 @@ class DataServer(ThreadingHTTPServer):
     def _reconcile(self) -> None:
         started = time.perf_counter()
         self.folder.reconcile(self.stopping)
+        if self.stopping.is_set():
+            return
+        self.reconciled.set()
         log.info("inventory agrees with the files (%.1f s)", time.perf_counter() - started)
 
 

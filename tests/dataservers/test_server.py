@@ -216,6 +216,24 @@ def test_the_list_comes_in_pages_by_name(own: Client) -> None:
     assert own.get("/?list&limit=0").status == 400
 
 
+def test_the_list_tells_what_is_there_right_after_a_start_without_inventory(tmp_path: Path) -> None:
+    with start_data_server(tmp_path / "files") as server:
+        own = Client(server)
+        for i in range(40):
+            own.put(f"f{i:02d}", bytes([i]) * 1_000_000)
+    (tmp_path / "files" / "inventory.db").unlink()
+    with start_data_server(tmp_path / "files") as server:
+        listed = Client(server).get("/?list").json["files"]
+    assert [file["name"] for file in listed] == [f"f{i:02d}" for i in range(40)]
+
+
+def test_the_list_tells_no_file_that_was_taken_away_by_hand(own: Client) -> None:
+    for name in ("f1", "f2", "f3"):
+        own.put(name, b"x")
+    next(own.server.folder.rglob("f2")).unlink()
+    assert [file["name"] for file in own.get("/?list").json["files"]] == ["f1", "f3"]
+
+
 def test_an_upload_without_length_is_refused(client: Client) -> None:
     with socket.create_connection(client.place, timeout=20) as connection:
         connection.sendall(b"PUT /chunked HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
