@@ -69,15 +69,19 @@ class Store:
         self.cache = FileCache(Path(cache_folder), cache_bytes, keep_seconds)
         self._token = token
 
-    def put(self, path: Path, filename: str | None = None, consume: bool = False) -> StoredFile:
+    def put(
+        self, path: Path, filename: str | None = None, consume: bool = False, sha256: str | None = None
+    ) -> StoredFile:
         """Store a file under a name (its own, if none is given); the same content again is no error.
 
-        It stays in the cache: as a copy, or moved there if `consume` says that the file is not needed any more.
+        It stays in the cache: as a copy, or moved there if `consume` says that the file is not needed any more; then
+        `sha256` may give its checksum, where it is known. The data server refuses what arrives with another one.
         """
         path = Path(path)
         filename = filename or path.name
         if consume:
-            stored = self._upload(path, filename, _size_and_sha256(path))
+            known = _size_and_sha256(path) if sha256 is None else (path.stat().st_size, sha256)
+            stored = self._upload(path, filename, known)
             with self.cache.part(filename) as part:
                 shutil.move(path, part)
             return stored
@@ -262,11 +266,21 @@ class Store:
         )
 
 
+class _LargeBlocks(requests.adapters.HTTPAdapter):
+    """Sends files in pieces of a megabyte, not of 16 kilobytes."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Make the pool of connections."""
+        super().init_poolmanager(*arguments, **options, blocksize=CHUNK)
+
+
 def _session() -> requests.Session:
     """Return the connections of this thread; those of a parent process must not be shared."""
     if getattr(_local, "process", None) != os.getpid():
         _local.process, _local.session = os.getpid(), requests.Session()
         _local.session.trust_env = False  # a proxy of the user is not meant for the data server
+        for scheme in ("http://", "https://"):
+            _local.session.mount(scheme, _LargeBlocks())
     session: requests.Session = _local.session
     return session
 

@@ -89,7 +89,9 @@ class ExternalIngester(Ingester):
         with TemporaryDirectory(dir=self.settings.home) as folder:
             path = Path(folder) / "external.fits"
             write_image(path, pixels.planes, stored_header(pixels.header, frame, facts))
-            return self.store.put(path, file_name(frame, self.settings.project, checksum(path)), consume=True)
+            digest = checksum(path)
+            name = file_name(frame, self.settings.project, digest)
+            return self.store.put(path, name, consume=True, sha256=digest)
 
     def _enter(self, session: Session, pixels: ExternalPixels, facts: Facts, stored: StoredFile, **more: Any) -> int:
         file = {"filename": stored.filename, "size": stored.size, "sha256": stored.sha256}

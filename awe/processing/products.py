@@ -141,7 +141,7 @@ class Products:
     def _keep(self, product: FileBacked, path: Path) -> None:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        stored = self._store.put(path, file_name(product, self._project, digest), consume=True)
+        stored = self._store.put(path, file_name(product, self._project, digest), consume=True, sha256=digest)
         product.filename, product.size, product.sha256 = stored.filename, stored.size, stored.sha256
 
 
