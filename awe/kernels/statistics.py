@@ -67,8 +67,9 @@ def clipped_statistics(
     lower, upper = 0, ordered.size
     middle, sigma = _quartile_statistics(ordered)
     for _ in range(iterations):
-        cut = np.searchsorted(ordered, [middle - threshold * sigma], side="left")[0]
-        end = np.searchsorted(ordered, [middle + threshold * sigma], side="right")[0]
+        # Limits of another type would have all values converted to it.
+        low, high = np.array([middle - threshold * sigma, middle + threshold * sigma], ordered.dtype)
+        cut, end = np.searchsorted(ordered, low, side="left"), np.searchsorted(ordered, high, side="right")
         if (cut, end) == (lower, upper) or end <= cut:
             break
         lower, upper = int(cut), int(end)

@@ -1,5 +1,7 @@
 """Make what belongs to one reduced frame: cosmic rays, background, weight."""
 
+from typing import Any
+
 import numpy as np
 
 from awe.kernels.background import background_map
@@ -55,28 +57,22 @@ def make_weight_frame(product: WeightFrame, products: Products) -> None:
     reduced = product.reduced
     flags = products.plane(reduced, "FLAGS") | products.plane(product.cosmics, "FLAGS")
     sky = products.plane(product.background, "IMAGE")
-    flat, flat_variance = _image_and_variance(product.flat, products, 1.0)
-    _, bias_variance = _image_and_variance(product.bias, products, 0.0)
-    weak = np.asarray(flat) < product.parameters.minimum_response
-    flags = np.where(weak, flags | np.uint8(PixelFlag.COLD), flags)
-    weight = inverse_variance(
-        sky, flat, reduced.gain, reduced.noise, bias_variance, flat_variance, flags > 0, sky.shape
-    )
+    flat, flat_weight = _image_and_weight(product.flat, products)
+    _, bias_weight = _image_and_weight(product.bias, products)
+    if flat is not None:
+        flags[flat < product.parameters.minimum_response] |= PixelFlag.COLD
+    response = 1.0 if flat is None else flat
+    weight = inverse_variance(sky, response, reduced.gain, reduced.noise, bias_weight, flat_weight, flags > 0)
     _measure(product, weight, products.plane(reduced, "IMAGE") - sky)
     product.bunit = "adu-2"
     products.write(product, {"WEIGHT": weight, "FLAGS": flags})
 
 
-def _image_and_variance(
-    frame: object, products: Products, absent: float
-) -> tuple[np.ndarray | float, np.ndarray | float]:
-    """Return image and variance of a calibration; `absent` and 0 if there is none."""
+def _image_and_weight(frame: Any, products: Products) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return image and inverse variance of a calibration; None if there is none."""
     if frame is None:
-        return absent, 0.0
-    weight = products.plane(frame, "WEIGHT")  # type: ignore[arg-type]
-    good = weight > 0
-    variance = np.divide(1, weight, where=good, out=np.zeros(weight.shape, np.float32))
-    return products.plane(frame, "IMAGE"), variance  # type: ignore[arg-type]
+        return None, None
+    return products.plane(frame, "IMAGE"), products.plane(frame, "WEIGHT")
 
 
 def _measure(product: WeightFrame, weight: np.ndarray, image: np.ndarray) -> None:

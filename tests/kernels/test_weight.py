@@ -11,9 +11,8 @@ def test_weight_is_the_inverse_of_the_scatter_of_reduced_pixels():
     raw = generator.poisson(sky * flat * gain, trials) / gain + generator.normal(0, read_noise, trials)
     raw -= generator.normal(0, 2.0, trials)  # the bias frame's own noise
     reduced = raw / (flat * (1 + generator.normal(0, 0.004, trials)))
-    weight = inverse_variance(
-        sky, flat, gain, read_noise, bias_variance=4.0, flat_variance=(0.004 * flat) ** 2, shape=(1, 1)
-    )
+    calibrations = np.full((1, 1), 1 / 4.0), np.full((1, 1), (0.004 * flat) ** -2)
+    weight = inverse_variance(sky, flat, gain, read_noise, *calibrations)
     assert weight[0, 0] * reduced.var() == pytest.approx(1, abs=4 * np.sqrt(2 / trials) + 0.002)
 
 
@@ -32,9 +31,15 @@ def test_bad_pixels_weigh_nothing():
     assert weight.tolist() == [[0.5, 0, 0, 0, 0, 0]]
 
 
-def test_infinite_variance_of_a_calibration_weighs_nothing():
-    weight = inverse_variance(1.0, 1.0, 1.0, 1.0, bias_variance=np.array([[np.inf, 0.0]]))
-    assert weight.tolist() == [[0, 0.5]]
+def test_what_is_not_known_of_a_calibration_adds_nothing():
+    known = np.array([[0.0, 0.5]])
+    assert inverse_variance(1.0, 1.0, 1.0, 1.0, bias_weight=known).tolist() == [[0.5, 0.25]]
+    assert inverse_variance(1.0, 1.0, 1.0, 1.0, flat_weight=known).tolist() == [[0.5, 0.25]]
+
+
+def test_a_variance_that_is_not_finite_weighs_nothing():
+    level = np.array([[np.inf, 3e38, np.nan, 1.0]])
+    assert inverse_variance(level, 1.0, 0.1, 1.0).tolist() == [[0, 0, 0, pytest.approx(1 / 11)]]
 
 
 def test_negative_sky_does_not_lower_the_noise():
