@@ -60,7 +60,7 @@ def make_weight_frame(product: WeightFrame, products: Products) -> None:
     flat, flat_weight = _image_and_weight(product.flat, products)
     _, bias_weight = _image_and_weight(product.bias, products)
     if flat is not None:
-        flags[flat < product.parameters.minimum_response] |= PixelFlag.COLD
+        flags[flat < product.parameters.minimum_response] |= np.uint8(PixelFlag.COLD)
     response = 1.0 if flat is None else flat
     weight = inverse_variance(sky, response, reduced.gain, reduced.noise, bias_weight, flat_weight, flags > 0)
     _measure(product, weight, products.plane(reduced, "IMAGE") - sky)
