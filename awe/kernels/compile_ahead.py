@@ -1,10 +1,16 @@
 """Compile all kernels before they are needed: `python -m awe.kernels.compile_ahead`.
 
 Compiled code is cached on disk, so this costs a minute once after an installation or a change of the kernels, and a
-few seconds otherwise. Each kernel is called as the tasks call it, on a small made-up sky.
+few seconds otherwise. Each kernel is called as the tasks call it, on a small made-up sky; a process for each part of
+the kernels, as many at once as there are cores.
 """
 
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -29,6 +35,7 @@ from awe.kernels.resample import InMemory, Kernel, Regridder, noise_scale
 from awe.kernels.sections import Section
 from awe.kernels.stretch import Stretch, apply_stretch, cuts
 from awe.kernels.wcs import tan
+from awe.kernels.weight import inverse_variance
 
 SIZE = 200
 
@@ -36,15 +43,23 @@ SIZE = 200
 def compile_ahead() -> float:
     """Compile what is not compiled yet; return the seconds it took."""
     start = time.monotonic()
-    rng = np.random.default_rng(1)
-    frames = [rng.normal(1000, 5, (SIZE, SIZE)).astype(np.float32) for _ in range(3)]
-    _detector(frames)
-    _sky(rng)
-    _pictures(frames[0])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(_compile_apart, PARTS))
     return time.monotonic() - start
 
 
-def _detector(frames: list[np.ndarray]) -> None:
+def _compile_apart(part: str) -> None:
+    module = "awe.kernels.compile_ahead"  # its name is another one where it is run as a program
+    subprocess.run([sys.executable, "-m", module, part], check=True)  # noqa: S603 - the command is ours
+
+
+def _frames() -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    return [rng.normal(1000, 5, (SIZE, SIZE)).astype(np.float32) for _ in range(3)]
+
+
+def _detector() -> None:
+    frames = _frames()
     trimmed = [
         subtract_overscan(f, Section(0, SIZE - 16, 0, SIZE), [Section(SIZE - 16, SIZE, 0, SIZE)]) for f in frames
     ]
@@ -61,15 +76,20 @@ def _detector(frames: list[np.ndarray]) -> None:
     pair = Flat(flat, np.full_like(flat, 1e-4))
     master_flat(pair, pair)
     master_flat(None, pair)
+    bad = np.zeros(flat.shape, np.bool_)
+    sky = background_map(frames[0], bad, cell=64, mask_sources=5.0)
+    hit = frames[0].copy()
+    hit[50, 50:53] += 500
+    flag_cosmic_rays(hit, sky.rms**2, 1.5, sky.level, bad)
+    inverse_variance(sky.level, flat, 1.5, 5.0, flat, flat, bad)
+    _pictures(frames[0])
 
 
-def _sky(rng: np.random.Generator) -> None:
+def _sources() -> None:
     wcs = tan(150.0, 2.0, 0.25, SIZE, SIZE)
-    image, x, y, flux = _made_up(rng)
+    image, x, y, flux = _made_up()
     flags = np.zeros(image.shape, np.uint8)
-    sky = background_map(image, flags > 0, cell=64, mask_sources=5.0)
-    background_map(image, cell=64)
-    flag_cosmic_rays(image, sky.rms**2, 1.5, sky.level, flags > 0)
+    sky = background_map(image, cell=64)
     weight = np.full(image.shape, 1 / 25, np.float32)
     where = scene(Rows(image, weight, flags, sky.level), 1.5)
     isophotes = find(where)
@@ -85,6 +105,12 @@ def _sky(rng: np.random.Generator) -> None:
             fit_wcs(rows["XWIN_IMAGE"][i], rows["YWIN_IMAGE"][i], 0.05, ra[j], dec[j], 0.01, found.wcs)
     seen = [Detected(x, y, np.full(len(x), 0.05))] * 2
     solve([Plate(exposure, 0, wcs, SIZE, SIZE) for exposure in range(2)], seen, [2016.0, 2016.0], None)
+
+
+def _coadds() -> None:
+    wcs = tan(150.0, 2.0, 0.25, SIZE, SIZE)
+    image = _frames()[0]
+    weight, flags = np.full(image.shape, 1 / 25, np.float32), np.zeros(image.shape, np.uint8)
     target = tan(150.0, 2.0, 0.25, SIZE + 40, SIZE + 40)
     region = overlap_region(wcs, image.shape, target, (SIZE + 40, SIZE + 40))
     assert region is not None
@@ -100,8 +126,9 @@ def _sky(rng: np.random.Generator) -> None:
             pass
 
 
-def _made_up(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _made_up() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return an image with stars, and their x, y and flux."""
+    rng = np.random.default_rng(2)
     x, y = rng.uniform(10, SIZE - 10, (2, 40))
     flux = 10 ** rng.uniform(3.5, 5, 40)
     rows, columns = np.mgrid[:SIZE, :SIZE]
@@ -119,5 +146,12 @@ def _pictures(image: np.ndarray) -> None:
         apply_stretch(image, low, high, kind)
 
 
+PARTS: dict[str, Callable[[], None]] = {"coadds": _coadds, "sources": _sources, "detector": _detector}
+"""What compiles each part of the kernels, the longest first."""
+
+
 if __name__ == "__main__":
-    print(f"kernels compiled in {compile_ahead():.1f} s")
+    if sys.argv[1:]:
+        PARTS[sys.argv[1]]()
+    else:
+        print(f"kernels compiled in {compile_ahead():.1f} s")
