@@ -12,7 +12,9 @@ from scipy.ndimage import binary_dilation, maximum_filter, uniform_filter
 from awe.kernels.mesh import cell_edges, fill_and_filter, spread_mesh
 from awe.kernels.sections import Section
 
-_MOST_LEVELS = 4096
+LEVELS = 1024
+"""Bins of a histogram over 12 sigma: places within them are told by a fraction, so that these are fine enough."""
+_SAMPLE, _LEAST_SAMPLE = 1024, 64
 _LEAST_FILLED = 0.25
 _WINGS, _CORES = 8, 3
 """Pixels masked around a source: the wings of stars, far below the noise of a pixel, raise a sky measured among them;
@@ -157,14 +159,34 @@ def _sources(pixels, found: Background, threshold: float) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
-def _gather(pixels, excluded, y0, y1, x0, x1, values):
-    """Copy the good pixels of a cell; return how many."""
-    size = 0
+def _take_cell(pixels, excluded, y0, y1, x0, x1, values):
+    """Copy a cell row by row, NaN in the place of what is left out; return how many pixels are good."""
+    width, most, nothing = x1 - x0, np.float32(np.inf), np.float32(np.nan)
+    size = np.int32(0)
     for y in range(y0, y1):
-        for x in range(x0, x1):
-            value = pixels[y, x]
-            values[size] = value
-            size += np.isfinite(value) and not (excluded.size and excluded[y, x])
+        row, out = pixels[y, x0:x1], values[(y - y0) * width : (y - y0 + 1) * width]
+        if excluded.size:
+            left_out = excluded[y, x0:x1]
+            for x in range(width):
+                good = (abs(row[x]) < most) & (left_out[x] == 0)
+                out[x] = row[x] if good else nothing
+                size += np.int32(good)
+        else:
+            for x in range(width):
+                good = abs(row[x]) < most
+                out[x] = row[x] if good else nothing
+                size += np.int32(good)
+    return size
+
+
+@njit(nogil=True, cache=True)
+def _sample(values, sample):
+    """Copy good values spread evenly over a cell; return how many."""
+    size = 0
+    for k in range(0, values.size, max(1, values.size // sample.size)):
+        if size < sample.size:
+            sample[size] = values[k]
+            size += not np.isnan(values[k])
     return size
 
 
@@ -191,59 +213,76 @@ def _moments(values, low, high):
 @njit(nogil=True, cache=True)
 def _whole(values):
     """Return whether all values are whole numbers."""
-    return np.all(values == np.floor(values))
+    for value in values:
+        if value != np.floor(value):
+            return False
+    return True
 
 
 @njit(nogil=True, cache=True)
-def _mode(values, histogram):
-    """Return the mode and sigma of the values of a cell."""
+def _mode(values, room):
+    """Return the mode and sigma of the values of a cell; NaN is left out."""
+    sample, places, histogram, below = room
     # This only sets the scale of the histogram, for which a part of the values will do.
-    sample = values[:: max(1, values.size // 2048)]
-    mean, sigma, _ = _moments(sample, -np.inf, np.inf)
+    part = sample[: _sample(values, sample)]
+    if part.size < min(_LEAST_SAMPLE, values.size):  # what is good lies between
+        part = values[~np.isnan(values)]
+    mean, sigma, _ = _moments(part, -np.inf, np.inf)
     for _ in range(30):
         # One bright star must not set the scale.
         old = sigma
-        mean, sigma, _ = _moments(sample, mean - 2.5 * sigma, mean + 2.5 * sigma)
+        mean, sigma, _ = _moments(part, mean - 2.5 * sigma, mean + 2.5 * sigma)
         if sigma == 0 or sigma > 0.9 * old:
             break
     if sigma == 0:
-        mean, sigma, _ = _moments(values, -np.inf, np.inf)
+        mean, sigma, _ = _moments(values[~np.isnan(values)], -np.inf, np.inf)
     if sigma <= 1e-6 * abs(mean):
         return mean, sigma
-    # Fewer levels than pixels: the passes over the histogram must stay cheaper than those over the values.
-    levels = min(max(values.size, 512), histogram.size)
-    histogram = histogram[:levels]
     low = mean - 6 * sigma
-    step = 12 * sigma / levels
-    if _whole(sample):
+    step = 12 * sigma / LEVELS
+    if _whole(part):
         # One bin per whole number, centred on it: the median of digitised values is only then known to less than 1.
         low, step = np.floor(low) - 0.5, np.ceil(step)
-    histogram[:] = 0
-    scale = 1 / step
-    for value in values:
-        place = (value - low) * scale
-        if 0 <= place < levels:
-            histogram[int(place)] += 1
-    return _clip_histogram(histogram, low, step)
+    _count(values, low, step, places[: values.size], histogram)
+    return _clip_histogram(histogram[1:-1], below, low, step)
 
 
 @njit(nogil=True, cache=True)
-def _clip_histogram(histogram, low, step):
-    """Clip a histogram at 3 sigma around its median until nothing changes; return mode and sigma."""
+def _count(values, low, step, places, histogram):
+    """Count the values in the bins of a histogram; what lies beyond them, and NaN, in one more at either end."""
+    origin, scale, least, most = np.float32(low), np.float32(1 / step), np.float32(-1.0), np.float32(LEVELS)
+    for k in range(values.size):
+        place = (values[k] - origin) * scale
+        place = place if place > least else least
+        places[k] = np.int32((place if place < most else most) - least)
+    histogram[:] = 0
+    for place in places:
+        histogram[place] += 1
+
+
+@njit(nogil=True, cache=True)
+def _clip_histogram(histogram, below, low, step):
+    """Clip a histogram at 3 sigma around its median until nothing changes; return mode and sigma.
+
+    `below` is room for the sums of numbers, of places and of their squares below each bin, so that the moments of what
+    is left are differences.
+    """
+    number, total, square = 0, 0, 0
+    for k in range(histogram.size):
+        below[k, 0], below[k, 1], below[k, 2] = number, total, square
+        number += histogram[k]
+        total += histogram[k] * k
+        square += histogram[k] * k * k
+    below[histogram.size, 0], below[histogram.size, 1], below[histogram.size, 2] = number, total, square
     first, last = 0, histogram.size
     mean, median, sigma = 0.0, 0.0, 0.0
     for _ in range(100):
-        size, total, square = 0, 0.0, 0.0
-        for k in range(first, last):
-            number = histogram[k]
-            size += number
-            total += number * k
-            square += number * np.float64(k) * k
+        size = below[last, 0] - below[first, 0]
         if size == 0:
             break
-        mean = total / size
-        sigma = np.sqrt(max(square / size - mean * mean, 1 / 12))
-        median = _histogram_median(histogram, first, last, size)
+        mean = (below[last, 1] - below[first, 1]) / size
+        sigma = np.sqrt(max((below[last, 2] - below[first, 2]) / size - mean * mean, 1 / 12))
+        median = _histogram_median(histogram, below, first, last, size)
         old = (first, last)
         first = max(0, int(np.floor(median - 3 * sigma + 0.5)))
         last = min(histogram.size, int(np.ceil(median + 3 * sigma + 0.5)))
@@ -254,14 +293,16 @@ def _clip_histogram(histogram, low, step):
 
 
 @njit(nogil=True, cache=True)
-def _histogram_median(histogram, first, last, size):
+def _histogram_median(histogram, below, first, last, size):
     """Return the median in units of bins, as if the values of a bin filled it evenly."""
-    below = 0
-    for k in range(first, last):
-        if 2 * (below + histogram[k]) >= size:
-            return k - 0.5 + (0.5 * size - below) / histogram[k]
-        below += histogram[k]
-    return float(last - 1)
+    start, end = first, last  # the bin is among these
+    while end - start > 1:
+        middle = (start + end) // 2
+        if 2 * (below[middle, 0] - below[first, 0]) >= size:
+            end = middle
+        else:
+            start = middle
+    return start - 0.5 + (0.5 * size - (below[start, 0] - below[first, 0])) / histogram[start]
 
 
 @njit(nogil=True, cache=True)
@@ -269,12 +310,14 @@ def _mesh(pixels, excluded, rows, columns):
     """Return mode and sigma of each cell; NaN where too few pixels are good."""
     mesh = np.full((rows.size - 1, columns.size - 1), np.nan)
     sigmas = mesh.copy()
-    histogram = np.empty(_MOST_LEVELS, np.int64)
-    values = np.empty(np.max(np.diff(rows)) * np.max(np.diff(columns)) + 1, np.float32)
+    largest = np.max(np.diff(rows)) * np.max(np.diff(columns))
+    values, places = np.empty(largest, np.float32), np.empty(largest, np.int32)
+    counts, below = np.empty(LEVELS + 2, np.int64), np.empty((LEVELS + 1, 3), np.int64)
+    room = (np.empty(_SAMPLE, np.float32), places, counts, below)
     for j in range(rows.size - 1):
         for i in range(columns.size - 1):
             y0, y1, x0, x1 = rows[j], rows[j + 1], columns[i], columns[i + 1]
-            size = _gather(pixels, excluded, y0, y1, x0, x1, values)
-            if size > 0 and size >= _LEAST_FILLED * (y1 - y0) * (x1 - x0):
-                mesh[j, i], sigmas[j, i] = _mode(values[:size], histogram)
+            size, whole = _take_cell(pixels, excluded, y0, y1, x0, x1, values), (y1 - y0) * (x1 - x0)
+            if size > 0 and size >= _LEAST_FILLED * whole:
+                mesh[j, i], sigmas[j, i] = _mode(values[:whole], room)
     return mesh, sigmas

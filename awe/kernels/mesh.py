@@ -146,7 +146,10 @@ def _spread_row(nodes, curvature, width, first, low, high, out):
             p2, p3 = np.float32((c + 3 * t0 * d) * h * h), np.float32(d * h * h * h)
             for x in range(begin, last):
                 t = np.float32(x - start)
-                out[x - first] = min(max(p0 + t * (p1 + t * (p2 + t * p3)), low), high)
+                value = p0 + t * (p1 + t * (p2 + t * p3))
+                # not min and max: these look for NaN, and are not made vector instructions
+                value = value if value > low else low
+                out[x - first] = value if value < high else high
         start = end
 
 
