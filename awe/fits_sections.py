@@ -154,7 +154,7 @@ class PlaneWriter:
                 raise ValueError(f"rows {y0} on of shape {values.shape} don't fit into a plane of shape {self._shape}")
             native = np.ascontiguousarray(values, plane.kind)
             place = plane.start + y0 * self._shape[1] * plane.kind.itemsize
-            _write_all(self._file, memoryview(native.astype(plane.kind.newbyteorder(">"))).cast("B"), place)
+            _write_all(self._file, native.astype(plane.kind.newbyteorder(">")).data.cast("B"), place)
             if self._checksums:
                 plane.add(native, place - plane.start)
 

@@ -45,9 +45,10 @@ def regrid_section(raw, held, box, shape, level, nodes, step, first, kernel, win
         Of a `PixelMesh`.
     step, first : int, tuple of int
         Of the mesh; row and column of the rectangle's first pixel, counted from its first node.
-    kernel : tuple of table, squares, origin
-        From `lane_table` (flat) and `squared_sums`, and where phases begin.
-    windows : two tuples, of as many zeros as the kernel has taps, and as it has without `outer_taps` at both ends
+    kernel : tuple of table, squares, inner squares, origin
+        From `lane_table` (flat) and `squared_sums`, of all taps and without `quiet_taps`, and where phases begin.
+    windows : three tuples, of as many zeros as the kernel has taps, as it has without `outer_taps` at both ends, and
+        without `quiet_taps`
     rule : tuple of scale, significant, oversampling
         Factor on all values; least share of the kernel that counts; positions along each side of an output pixel.
     room : tuple of two float32 and two uint8 arrays, 1-d
@@ -183,96 +184,97 @@ def _fill(image, variance, bad, y, x):
             return
 
 
-@njit(nogil=True, cache=True)
-def _line(nodes, row, cell, t, step):
-    """Return the value at the left of a cell of the mesh and its slope along x, a fraction t above the lower nodes."""
-    left, right = nodes[row, cell], nodes[row, cell + 1]
-    if t > 0:  # the nodes above may be off the sky
-        left, right = (1 - t) * left + t * nodes[row + 1, cell], (1 - t) * right + t * nodes[row + 1, cell + 1]
-    return left, (right - left) / step if step > 1 else 0.0
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
-def _positions(nodes, step, first, v, box, shape, origin, before, pitch, phases, scale, places, factor):
-    """Compute for a row of output pixels where its windows begin (-1: off the image), and the phases of the kernel."""
-    width = factor.size
-    line = first[0] + v
+@njit(nogil=True, cache=True, error_model="numpy")
+def _lines(nodes, step, line, cells, out):
+    """Set what a row of output pixels has at the left of each cell of a mesh, and the slope along x."""
     j = line // step
-    t = line / step - j
-    u = 0
-    while u < width:
-        cell = (first[1] + u) // step
-        end = min(width, (cell + 1) * step - first[1])
-        since = first[1] + u - cell * step
-        x, y = _line(nodes[0], j, cell, t, step), _line(nodes[1], j, cell, t, step)
-        area = _line(nodes[2], j, cell, t, step)
-        corner = (box[0] + before, box[2] + before)
-        _positions_in_cell(
-            x, y, area, since, step, shape, origin, corner, pitch, phases, scale, places[:, u:end], factor[u:end]
-        )  # fmt: skip
-        u = end
+    t, per_pixel, first = line / step - j, 1.0 / step, cells[0]
+    low, high = nodes[j], nodes[j + 1]
+    if t == 0:
+        high = low  # the nodes above may be off the sky
+    left, slope = out[0], out[1]
+    for k in range(cells[1] - first):
+        here, there = low[first + k], low[first + k + 1]
+        here += t * (high[first + k] - here)
+        left[k], slope[k] = here, (there + t * (high[first + k + 1] - there) - here) * per_pixel
+    if step == 1:
+        slope[:] = 0.0  # the nodes to the right may be off the sky
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
-def _positions_in_cell(x, y, area, since, step, shape, origin, corner, pitch, phases, scale, places, factor):
-    """Compute the positions of the pixels of a row in one cell of the mesh.
+def _positions(nodes, step, first, v, scale, lines, x, y, factor):
+    """Compute the positions of a row of output pixels on the image, and the factor on their values."""
+    cell = first[1] // step
+    cells = (cell, cell + lines.shape[2])
+    for axis in range(3):
+        _lines(nodes[axis], step, first[0] + v, cells, lines[axis])
+    begin, before = 0, first[1] - cell * step
+    for k in range(lines.shape[2]):
+        end = min(factor.size, begin + step - before)
+        x0, dx, y0, dy = lines[0, 0, k], lines[0, 1, k], lines[1, 0, k], lines[1, 1, k]
+        x1, y1 = x0 + (step - 1) * dx, y0 + (step - 1) * dy
+        if abs(x0) < _FAR and abs(x1) < _FAR and abs(y0) < _FAR and abs(y1) < _FAR:
+            _along(x0, dx, before, x[begin:end])
+            _along(y0, dy, before, y[begin:end])
+            _along(lines[2, 0, k] * scale, lines[2, 1, k] * scale, before, factor[begin:end])
+        else:  # NaN as well
+            x[begin:end], y[begin:end], factor[begin:end] = -2.0, -2.0, 0.0
+        begin, before = end, 0
 
-    They are counted from a pixel at the least of the cell, where single precision is enough: 4e-6 pixel.
-    """
-    start, block, column, row = places[0], places[1], places[2], places[3]
-    x0, y0, x1, y1 = x[0], y[0], x[0] + (step - 1) * x[1], y[0] + (step - 1) * y[1]
-    if not (abs(x0) < _FAR and abs(x1) < _FAR and abs(y0) < _FAR and abs(y1) < _FAR):  # NaN as well
-        start[:] = -1
-        return
-    base_x, base_y = np.floor(min(x0, x1)), np.floor(min(y0, y1))
-    px, py, dx, dy = np.float32(x0 - base_x), np.float32(y0 - base_y), np.float32(x[1]), np.float32(y[1])
-    left, right = np.float32(-0.5 - base_x), np.float32(shape[1] - 0.5 - base_x)
-    low, high = np.float32(-0.5 - base_y), np.float32(shape[0] - 0.5 - base_y)
-    column0, row0 = np.int32(base_x - corner[0]), np.int32(base_y - corner[1])
-    blocks, shift = np.int32((pitch >> _BLOCK) + 1), np.float32(origin)
-    half, steps = np.float32(0.5), np.float32(phases)
-    area0, slope, before = np.float32(area[0] * scale), np.float32(area[1] * scale), np.int32(since)
-    for k in range(factor.size):
-        f = np.float32(np.int32(k) + before)
-        u, v = px + f * dx, py + f * dy
-        inside = (u >= left) & (u <= right) & (v >= low) & (v <= high)
-        u, v = u - shift, v - shift
-        iu, iv = np.int32(u), np.int32(v)
-        column[k] = np.int32((u - np.float32(iu)) * steps + half)
-        row[k] = np.int32((v - np.float32(iv)) * steps + half)
-        ix, iy = np.int32(iu + column0), np.int32(iv + row0)
-        start[k] = np.int32(iy * pitch + ix) if inside else np.int32(-1)
-        block[k] = np.int32((iy >> _BLOCK) * blocks + (ix >> _BLOCK))
-        factor[k] = area0 + f * slope
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _along(start, slope, before, out):
+    """Fill with a straight line of which `before` pixels come first."""
+    start += before * slope
+    for k in range(out.size):
+        out[k] = start + np.float64(np.int32(k)) * slope
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _places(x, y, corner, shape, origin, pitch, phases, start, block, column, row):
+    """Compute where the windows of positions begin (-1: off the image), in which block, and the phases of the kernel."""
+    blocks, half, steps = np.int32((pitch >> _BLOCK) + 1), np.float32(0.5), np.float32(phases)
+    right, high = shape[1] - 0.5, shape[0] - 0.5
+    left, low = corner[0] + origin, corner[1] + origin
+    for k in range(x.size):
+        inside = (x[k] >= -0.5) & (x[k] <= right) & (y[k] >= -0.5) & (y[k] <= high)
+        # none is negative then, so that to cut off is to round down
+        u, v = x[k] - left if inside else 0.0, y[k] - low if inside else 0.0
+        ix, iy = np.int32(u), np.int32(v)
+        column[k] = np.int32(np.float32(u - ix) * steps + half)
+        row[k] = np.int32(np.float32(v - iy) * steps + half)
+        start[k] = iy * pitch + ix if inside else np.int32(-1)
+        block[k] = (iy >> _BLOCK) * blocks + (ix >> _BLOCK)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
 def _sample(planes, blocks, spotless, box, shape, nodes, step, first, kernel, windows, rule, out):
-    window, inner = windows
+    window, inner, noisy = windows
     image, variance, bad, marks = planes
-    table, squares, origin = kernel
+    table, squares, inner_squares, origin = kernel
     out_image, out_weight, out_noise, out_flags = out
     height, width = out_image.shape
     pitch, before = np.int32(image.shape[1]), len(window) // 2 - 1
     pixels, noises, touched = image.reshape(image.size), variance.reshape(image.size), blocks.reshape(blocks.size)
     wrong, marked, skip = bad.reshape(bad.size), marks.reshape(marks.size), (len(window) - len(inner)) // 2
-    places, factor = np.empty((4, width), np.int32), np.empty(width, np.float32)
-    start, block, column, row = places[0], places[1], places[2], places[3]
-    phases = squares.size - 1
+    x, y, factor = np.empty(width), np.empty(width), np.empty(width, np.float32)
+    start, block = np.empty(width, np.int32), np.empty(width, np.int32)
+    column, row = np.empty(width, np.int32), np.empty(width, np.int32)
+    phases, corner = squares.size - 1, (box[0] + before, box[2] + before)
+    lines = np.empty((3, 2, (first[1] + width - 1) // step - first[1] // step + 1))
     for v in range(height):
-        _positions(
-            nodes, step, first, v, box, shape, origin, before, pitch, phases, rule[0], places, factor
-        )  # fmt: skip
+        _positions(nodes, step, first, v, rule[0], lines, x, y, factor)
+        _places(x, y, corner, shape, origin, pitch, phases, start, block, column, row)
         value, weight, noise, flag = out_image[v], out_weight[v], out_noise[v], out_flags[v]
         for u in range(width):
             begin = start[u]
             if begin < 0:
                 value[u], weight[u], noise[u], flag[u] = 0.0, 0.0, 1.0, OUTSIDE
                 continue
-            total, spread = window_sums(pixels, noises, begin, pitch, table, column[u], row[u], window)
-            squared = squares[column[u]] * squares[row[u]]
-            value[u], noise[u], flag[u] = total * factor[u], squared, 0
-            weight[u] = squared / (spread * factor[u] * factor[u])
+            total, spread = window_sums(pixels, noises, begin, pitch, table, column[u], row[u], window, noisy)
+            along = squares[column[u]]
+            value[u], noise[u], flag[u] = total * factor[u], along * squares[row[u]], 0
+            weight[u] = along * inner_squares[row[u]] / (spread * factor[u] * factor[u])
             if not spotless and touched[block[u]]:
                 centre = begin + skip * (pitch + 1)
                 if window_has(wrong, marked, centre, pitch, inner):
@@ -288,7 +290,7 @@ def _sample(planes, blocks, spotless, box, shape, nodes, step, first, kernel, wi
 def _look_closer(wrong, marked, start, pitch, table, column, row, skip, inner, significant):
     """Return the joined flags of the pixels with a significant share, and whether one of them is bad."""
     joined, spoiled = np.uint8(0), False
-    across, along = row * 2 * LANES + skip, column * 2 * LANES + skip
+    across, along = row * LANES + skip, column * LANES + skip
     for j in range(len(inner)):
         for i in range(len(inner)):
             place = start + j * pitch + i
@@ -335,7 +337,7 @@ def _oversample(planes, box, shape, nodes, step, first, kernel, window, rule, ou
 @njit(nogil=True, cache=True)
 def _spread_share(share, nodes, step, line, place, times, box, kernel, taps):
     """Add up the kernels at all positions within an output pixel; return the bounds of what they cover."""
-    table, squares, origin = kernel
+    table, squares, _, origin = kernel
     phases, before = squares.size - 1, taps // 2 - 1
     x0, x1, y0, y1 = share.shape[1], 0, share.shape[0], 0
     for b in range(times):
@@ -346,8 +348,8 @@ def _spread_share(share, nodes, step, line, place, times, box, kernel, taps):
             if not (0 <= x < share.shape[1] - taps and 0 <= y < share.shape[0] - taps):
                 continue
             ix, iy = int(x), int(y)
-            along = int((x - ix) * phases + 0.5) * 2 * LANES
-            across = int((y - iy) * phases + 0.5) * 2 * LANES
+            along = int((x - ix) * phases + 0.5) * LANES
+            across = int((y - iy) * phases + 0.5) * LANES
             for j in range(taps):
                 for i in range(taps):
                     share[iy + j, ix + i] += table[across + j] * table[along + i] / (times * times)

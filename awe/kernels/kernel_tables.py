@@ -12,19 +12,37 @@ PHASES = 8192
 """Of a pixel: the nearest phase is at most 1/16384 pixel off."""
 
 
+NEGLIGIBLE = 0.003
+"""What outer rows may hold of the sum of the squared taps, if variances are added up without them."""
+
+
 @lru_cache
 def lane_table(kernel: Kernel) -> NDArray[np.float32]:
-    """Return the kernel as `window_sums` wants it: float32 [phase, 2 LANES], the taps and their squares."""
-    table = np.zeros((PHASES + 1, 2 * LANES), np.float32)
+    """Return the kernel as `window_sums` wants it: float32 [phase, LANES], filled up with zeros."""
+    table = np.zeros((PHASES + 1, LANES), np.float32)
     table[:, : kernel.taps] = taps_at_phases(kernel)
-    table[:, LANES:] = table[:, :LANES] ** 2
     return table
 
 
 @lru_cache
-def squared_sums(kernel: Kernel) -> NDArray[np.float32]:
-    """Return the sum of the squared taps at each phase, float32: by how much a row of noise becomes less."""
-    return (taps_at_phases(kernel).astype(np.float64) ** 2).sum(axis=1).astype(np.float32)
+def squared_sums(kernel: Kernel, skipped: int = 0) -> NDArray[np.float32]:
+    """Return the sum of the squared taps at each phase, float32: by how much a row of noise becomes less.
+
+    Without some taps at both ends, if so asked.
+    """
+    inner = slice(skipped, kernel.taps - skipped)
+    return (taps_at_phases(kernel)[:, inner].astype(np.float64) ** 2).sum(axis=1).astype(np.float32)
+
+
+@lru_cache
+def quiet_taps(kernel: Kernel) -> int:
+    """Return how many taps at each end add next to nothing to the noise: `NEGLIGIBLE` of it at most, at any phase."""
+    skipped = 0
+    while 2 * (skipped + 1) < kernel.taps:
+        if (squared_sums(kernel, skipped + 1) < (1 - NEGLIGIBLE) * squared_sums(kernel)).any():
+            break
+        skipped += 1
+    return skipped
 
 
 @lru_cache

@@ -9,7 +9,6 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 8
@@ -19,7 +18,7 @@ _FLAGS = ("contract", "reassoc", "nsz")
 
 
 @intrinsic  # type: ignore[misc]
-def window_sums(typing, image, variance, start, pitch, table, column, row, window):  # type: ignore[no-untyped-def]
+def window_sums(typing, image, variance, start, pitch, table, column, row, window, inner):  # type: ignore[no-untyped-def]
     """Return sum(k_j k_i image[j, i]) and sum(k_j^2 k_i^2 variance[j, i]) over a window.
 
     Parameters
@@ -29,21 +28,21 @@ def window_sums(typing, image, variance, start, pitch, table, column, row, windo
     start, pitch : int
         Place of the first pixel of the window, and the distance of rows.
     table : contiguous float32 array, 1-d
-        For each phase `LANES` taps of the kernel, then their squares.
+        For each phase `LANES` taps of the kernel.
     column, row : int
         Phases of the kernel along x and y.
     window : tuple of as many zeros as the kernel has taps
         So that the compiler knows the number of rows.
+    inner : tuple of as many zeros as rows, in the middle of the window, of which variances are added up
     """
-    rows = window.count
+    rows, skipped = window.count, (window.count - inner.count) // 2
     signature = types.UniTuple(types.float32, 2)(
-        image, variance, types.int64, types.int64, table, types.int64, types.int64, window
+        image, variance, types.int64, types.int64, table, types.int64, types.int64, window, inner
     )
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         emit = _Emitter(context, builder, signature, args)
-        sums = [emit.sum_over(plane, square, rows) for plane, square in ((0, 0), (1, LANES))]
-        return context.make_tuple(builder, signature.return_type, sums)
+        return context.make_tuple(builder, signature.return_type, emit.sums(rows, skipped))
 
     return signature, generate
 
@@ -87,22 +86,44 @@ class _Emitter:
         self.builder, self.args = builder, args
         self.vector, self.number = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64)
         self.arrays = {i: context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 1, 4)}
-        phase = ir.Constant(self.number, 2 * LANES)
+        phase = ir.Constant(self.number, LANES)
         self.along, self.across = builder.mul(args[5], phase), builder.mul(args[6], phase)
 
-    def sum_over(self, plane: int, square: int, rows: int) -> Any:
-        """Add up the rows of the window, each times its tap; then the columns, each times its own."""
+    def sums(self, rows: int, skipped: int) -> list[Any]:
+        """Add up the rows of both planes, each times its tap or its square; then the columns, each times its own."""
         builder, (start, pitch) = self.builder, self.args[2:4]
-        total = None
+        total = spread = None
         for j in range(rows):
-            tap = builder.load(builder.gep(self.arrays[4], [self._plus(self.across, square + j)]))
-            pixels = self._load(plane, builder.add(start, builder.mul(pitch, ir.Constant(self.number, j))))
-            term = builder.fmul(self._all_lanes(tap), pixels, flags=_FLAGS)
-            total = term if total is None else builder.fadd(total, term, flags=_FLAGS)
-        weighted = builder.fmul(total, self._load(4, self._plus(self.along, square)), flags=_FLAGS)
-        kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), self.vector])
-        reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
-        return builder.call(reduce, [ir.Constant(ir.FloatType(), 0.0), weighted], fastmath=_FLAGS)
+            tap = self._all_lanes(builder.load(builder.gep(self.arrays[4], [self._plus(self.across, j)])))
+            place = builder.add(start, builder.mul(pitch, ir.Constant(self.number, j)))
+            total = self._add(total, tap, self._load(0, place))
+            if skipped <= j < rows - skipped:
+                spread = self._add(spread, builder.fmul(tap, tap, flags=_FLAGS), self._load(1, place))
+        taps = self._load(4, self.along)
+        squares = builder.fmul(taps, taps, flags=_FLAGS)
+        return self._over_lanes(
+            builder.fmul(total, taps, flags=_FLAGS), builder.fmul(spread, squares, flags=_FLAGS)
+        )  # fmt: skip
+
+    def _add(self, total: Any, factor: Any, values: Any) -> Any:
+        term = self.builder.fmul(factor, values, flags=_FLAGS)
+        return term if total is None else self.builder.fadd(total, term, flags=_FLAGS)
+
+    def _over_lanes(self, one: Any, other: Any) -> list[Any]:
+        """Add up the lanes of two vectors together: half of the instructions of one after the other."""
+        one, other = (self._sum_of_lanes(v, v, range(4), range(4, 8)) for v in (one, other))
+        both = self._sum_of_lanes(one, other, (0, 1, 4, 5), (2, 3, 6, 7))
+        both = self._sum_of_lanes(both, both, (0, 2), (1, 3))
+        return [self.builder.extract_element(both, ir.Constant(ir.IntType(32), k)) for k in (0, 1)]
+
+    def _sum_of_lanes(self, one: Any, other: Any, first: Any, second: Any) -> Any:
+        parts = (self._lanes(one, other, lanes) for lanes in (first, second))
+        return self.builder.fadd(*parts, flags=_FLAGS)
+
+    def _lanes(self, one: Any, other: Any, lanes: Any) -> Any:
+        numbers = list(lanes)
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
+        return self.builder.shuffle_vector(one, other, mask)
 
     def _plus(self, value: Any, number: int) -> Any:
         return self.builder.add(value, ir.Constant(self.number, number))

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from awe.kernels.choices import Kernel
 from awe.kernels.interpolation import MARGIN, OUTSIDE, regrid_section
-from awe.kernels.kernel_tables import PHASES, lane_table, outer_taps, squared_sums, taps_at_phases
+from awe.kernels.kernel_tables import PHASES, lane_table, outer_taps, quiet_taps, squared_sums, taps_at_phases
 from awe.kernels.lanes import LANES
 from awe.kernels.mesh import columns_of
 from awe.kernels.pixel_mesh import PixelMesh, overlap_region, pixel_mesh
@@ -163,8 +163,11 @@ class Regridder:
         if oversampling < 1:
             raise ValueError(f"an output pixel needs at least one position, not {oversampling}")
         self.region, self.mesh, self._pixels = mesh.region, mesh, pixels
-        self._kernel = lane_table(kernel).ravel(), squared_sums(kernel), kernel.origin
-        self._windows = (0,) * kernel.taps, (0,) * (kernel.taps - 2 * outer_taps(kernel, SIGNIFICANT))
+        self._nodes = tuple(np.ascontiguousarray(nodes) for nodes in (mesh.x, mesh.y, mesh.area))
+        quiet = quiet_taps(kernel)
+        squares = squared_sums(kernel), squared_sums(kernel, quiet)
+        self._kernel = lane_table(kernel).ravel(), *squares, kernel.origin
+        self._windows = tuple((0,) * (kernel.taps - 2 * n) for n in (0, outer_taps(kernel, SIGNIFICANT), quiet))
         self._rule = float(flux_scale), SIGNIFICANT, int(oversampling)
         nothing = np.zeros((0, 0))
         self._level = (nothing, nothing) if background is None else columns_of(np.asarray(background, np.float64))
@@ -202,12 +205,12 @@ class Regridder:
             self._regrid(section, box, rows)
 
     def _regrid(self, part: Section, box: tuple[int, int, int, int], out: Rows) -> None:
-        shape, nodes = self._pixels.shape, (self.mesh.x, self.mesh.y, self.mesh.area)
+        shape = self._pixels.shape
         held = Section(max(box[0], 0), min(box[1], shape[1]), max(box[2], 0), min(box[3], shape[0]))
         first = part.y0 - self.region.y0, part.x0 - self.region.x0
         regrid_section(
             _bits(*self._pixels.read(held), held.shape), (held.x0, held.x1, held.y0, held.y1), box, shape, self._level,
-            nodes, self.mesh.step, first, self._kernel, self._windows, self._rule, _room(box), tuple(out),
+            self._nodes, self.mesh.step, first, self._kernel, self._windows, self._rule, _room(box), tuple(out),
         )  # fmt: skip
 
     def _box(self, part: Section) -> tuple[int, int, int, int] | None:

@@ -48,7 +48,7 @@ def make_dark_frame(product: DarkFrame, products: Products) -> None:
     products.write(product, {"IMAGE": master.image, "WEIGHT": inverse(master.variance)})
 
 
-@makes(HotPixelMap, version=1)
+@makes(HotPixelMap, version=2)
 def make_hot_pixel_map(product: HotPixelMap, products: Products) -> None:
     """Flag pixels and columns of the master bias that stand out of their surroundings."""
     mask = hot_pixels(products.image(product.bias), product.parameters.threshold)

@@ -64,7 +64,7 @@ def _filled(image: np.ndarray) -> np.ndarray:
     return np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-@makes(MasterFlatFrame, version=1)
+@makes(MasterFlatFrame, version=2)
 def make_master_flat_frame(product: MasterFlatFrame, products: Products) -> None:
     """Join dome and twilight flat: small scales of the dome, large scales of the twilight; one alone is taken as is."""
     dome, twilight = (_flat(products, frame) for frame in (product.dome, product.twilight))

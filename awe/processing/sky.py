@@ -19,7 +19,7 @@ SOURCES = 5.0
 """Pixels this many sigmas above the first background are left out of the second."""
 
 
-@makes(CosmicMap, version=1)
+@makes(CosmicMap, version=2)
 def make_cosmic_map(product: CosmicMap, products: Products) -> None:
     """Flag the pixels of a reduced frame that were hit by cosmic rays."""
     reduced, p = product.reduced, product.parameters
@@ -40,7 +40,7 @@ def make_cosmic_map(product: CosmicMap, products: Products) -> None:
     products.write(product, {"FLAGS": flagged(mask, PixelFlag.COSMIC)})
 
 
-@makes(BackgroundFrame, version=3)
+@makes(BackgroundFrame, version=4)
 def make_background_frame(product: BackgroundFrame, products: Products) -> None:
     """Measure the sky below the sources, and its noise; the second plane is the noise (adu), the third the mesh."""
     reduced, p = product.reduced, product.parameters
