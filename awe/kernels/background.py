@@ -213,10 +213,7 @@ def _moments(values, low, high):
 @njit(nogil=True, cache=True)
 def _whole(values):
     """Return whether all values are whole numbers."""
-    for value in values:
-        if value != np.floor(value):
-            return False
-    return True
+    return np.all(values == np.floor(values))
 
 
 @njit(nogil=True, cache=True)

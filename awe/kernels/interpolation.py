@@ -232,7 +232,7 @@ def _along(start, slope, before, out):
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
 def _places(x, y, corner, shape, origin, pitch, phases, start, block, column, row):
-    """Compute where the windows of positions begin (-1: off the image), in which block, and the phases of the kernel."""
+    """Compute where the windows of positions begin (-1: off the image), their blocks, and the phases of the kernel."""
     blocks, half, steps = np.int32((pitch >> _BLOCK) + 1), np.float32(0.5), np.float32(phases)
     right, high = shape[1] - 0.5, shape[0] - 0.5
     left, low = corner[0] + origin, corner[1] + origin
