@@ -17,6 +17,10 @@ class Place:
     folder: Path
     quick: bool = False
     """Smaller frames, fewer repeats."""
+    raw: Path | None = None
+    """Folder of raw frames that are processed instead of simulated nights."""
+    catalogue: str = ""
+    """Reference catalogue for them, as FILE:FORM."""
     rounds: int = field(init=False)
     """How often the programs take turns."""
 
@@ -57,8 +61,11 @@ class Place:
         if folder.is_dir():
             return folder, self._nights[size]
         folder.mkdir()
-        say(f"simulating and processing the night {size}")
-        self._nights[size] = self.do(Case("night", "awe", "scene:process", {"size": size}), folder)
+        say(f"{'' if self.raw else 'simulating and '}processing the night {size}")
+        options = {"size": size}
+        if self.raw is not None:
+            options = {"raw": str(self.raw.absolute()), "catalogue": self.catalogue}
+        self._nights[size] = self.do(Case("night", "awe", "scene:process", options), folder)
         return folder, self._nights[size]
 
     @cached_property
@@ -68,6 +75,8 @@ class Place:
     @cached_property
     def nights(self) -> tuple[str, ...]:
         """Return the sizes of nights, in growing order."""
+        if self.raw is not None:
+            return (self.raw.absolute().name,)
         return ("tiny", "small") if self.quick else ("tiny", "small", "demo")
 
     @cached_property

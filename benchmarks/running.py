@@ -16,7 +16,7 @@ PAGE = ROOT / "docs/benchmarks.md"
 
 def run(
     chapters: Collection[str], quick: bool = False, figures: Path | None = None, docs: bool = False,
-    scratch: Path | None = None,
+    scratch: Path | None = None, raw: Path | None = None, catalogue: str = "",
 ) -> None:  # fmt: skip
     """Measure the wanted chapters (all, if none is named); print and write each as soon as it is measured.
 
@@ -31,11 +31,13 @@ def run(
         Write docs/benchmarks.md too.
     scratch : Path, optional
         Folder to work in; by default that of the system.
+    raw : Path, optional
+        Folder of raw frames for the chapter of nights, and a reference catalogue for them, as FILE:FORM.
     """
     found: dict[str, Any] = {}
     print(report.machine())
     with TemporaryDirectory(dir=scratch, prefix="awe-bench-") as folder:
-        place = Place(Path(folder), quick)
+        place = Place(Path(folder), quick, raw, catalogue)
         for chapter in CHAPTERS:
             if chapters and chapter.name not in chapters:
                 continue

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 from awe.config import Settings
 from awe.database import open_engine, short_transaction, upgrade
 from awe.fits import read_image
+from awe.fits_layout import file_contents, scan
 from awe.instruments import load_definitions
 from awe.kernels.flags import PixelFlag
 from awe.kernels.overscan import Overscan, subtract_overscan
@@ -23,7 +25,7 @@ from awe.model import Coadd, Job, RawBiasFrame, RawFrame, RegriddedFrame, Source
 from awe.model.persistent import Persistent
 from awe.processing.catalogues import add_catalogue
 from awe.processing.engine import execute
-from awe.processing.ingest import Ingester
+from awe.processing.ingest import Ingester, find_files
 from awe.processing.plan import plan
 from awe.processing.products import Products
 from awe.processing.requests import targets
@@ -58,38 +60,45 @@ def simulate(folder: Path, size: str) -> Work:
     return Work(lambda: simulated(folder, size), warm=False)
 
 
-def process(folder: Path, size: str) -> Work:
-    """Take in and process a night, from an empty database to source lists."""
-    simulated(folder, size)
-    pixels = _raw_pixels(folder)
-    return Work(lambda: processed(folder), pixels / 1e6, "Mpix", lambda told: told, warm=False)
+def process(folder: Path, size: str = "", raw: str = "", catalogue: str = "") -> Work:
+    """Take in and process a night, from an empty database to source lists: a simulated one, or a folder of raw frames.
+
+    `catalogue` is a reference catalogue for the latter, as FILE:FORM.
+    """
+    if raw:
+        files = find_files([Path(raw)])
+        path, _, form = catalogue.rpartition(":")
+    else:
+        simulated(folder, size)
+        night = load_night(folder / "night")
+        files, path, form = night.files, str(night.reference_catalogue), "plain"
+    return Work(
+        lambda: processed(folder, files, path, form), _raw_pixels(files) / 1e6, "Mpix", lambda told: told, warm=False
+    )
 
 
-def _raw_pixels(folder: Path) -> int:
-    total = 0
-    for path in load_night(folder / "night").files:
-        with fits.open(path) as hdus:
-            total += sum(int(np.prod(hdu.shape)) for hdu in hdus if hdu.shape)
-    return total
+def _raw_pixels(files: Sequence[Path]) -> int:
+    return sum(int(np.prod(hdu.shape)) for path in files for hdu in scan(path, file_contents(path)) if hdu.is_image)
 
 
-def processed(folder: Path) -> dict[str, Any]:
-    """Process a night and return the seconds that each part took."""
+def processed(folder: Path, files: Sequence[Path], catalogue: str, form: str) -> dict[str, Any]:
+    """Process raw frames and return the seconds that each part took."""
     settings = settings_in(folder)
     settings.home.mkdir()
     engine = open_engine(settings.database)
     upgrade(engine)
-    night, told = load_night(folder / "night"), {}
+    told: dict[str, Any] = {}
     with short_transaction(engine) as session:
         register_processes(session)
     with start_data_server(settings.data_folder) as server:
         settings = replace(settings, data_server=server.address)
         store = open_store(settings)
-        add_catalogue(engine, store, settings, night.reference_catalogue, "reference", "plain")
+        if catalogue:
+            add_catalogue(engine, store, settings, Path(catalogue), "reference", form)
         start = time.perf_counter()
-        reports = list(Ingester(engine, store, settings, load_definitions()).ingest(night.files))
+        reports = list(Ingester(engine, store, settings, load_definitions()).ingest(files))
         told["ingest"] = time.perf_counter() - start
-        told["files"], told["bytes"] = len(reports), sum(f.stat().st_size for f in night.files)
+        told["files"], told["bytes"] = len(reports), sum(f.stat().st_size for f in files)
         start = time.perf_counter()
         with Session(engine) as session:
             wanted = plan(session, targets(session, SourceList))

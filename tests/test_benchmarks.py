@@ -82,3 +82,18 @@ def test_an_unknown_chapter_is_refused_with_those_there_are() -> None:
     assert found.exit_code != 0
     assert ", ".join(names) in str(found.exception) + found.output
     assert ", ".join(names[:-1]) + f" and {names[-1]}" in " ".join((bench.help or "").split())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["survey", "--night", "."], "awe bench nights --night DIR"),
+        (["nights", "--night", ".", "--write-docs"], "simulated nights"),
+        (["nights", "--catalogue", "gaia.fits:gaia"], "goes with --night"),
+        (["nights", "--night", ".", "--catalogue", "gaia.fits"], "FILE:FORM"),
+    ],
+)
+def test_frames_of_a_folder_are_for_one_chapter(given: list[str], said: str) -> None:
+    found = CliRunner().invoke(cli, ["bench", *given])
+    assert found.exit_code != 0
+    assert said in str(found.exception) + found.output

@@ -129,7 +129,14 @@ def _origin(name: str, given: dict[str, Any]) -> str:
 @click.option(
     "--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="where to work (default: /tmp)"
 )
-def bench(chapters: tuple[str, ...], quick: bool, figures: Path | None, write_docs: bool, folder: Path | None) -> None:
+@click.option(
+    "--night", type=click.Path(path_type=Path, exists=True, file_okay=False), help="raw frames for the chapter nights"
+)
+@click.option("--catalogue", default="", metavar="FILE:FORM", help="reference catalogue for these")
+def bench(
+    chapters: tuple[str, ...], quick: bool, figures: Path | None, write_docs: bool, folder: Path | None,
+    night: Path | None, catalogue: str,
+) -> None:  # fmt: skip
     """Rate this machine: measure awe beside the programs that do the same.
 
     The chapters are kernels, coadds, memory, plans, nights, survey, astrometry, system and images; each is printed as
@@ -139,6 +146,7 @@ def bench(chapters: tuple[str, ...], quick: bool, figures: Path | None, write_do
     Example: awe bench kernels --quick        how fast this machine is, in a few minutes
              awe bench                        all, a quarter of an hour
              awe bench --json figures.json    all, as numbers too
+             awe bench nights --night DIR     from these raw frames to their source lists
     """
     from benchmarks.chapters import CHAPTERS
     from benchmarks.running import PAGE, run
@@ -148,7 +156,13 @@ def bench(chapters: tuple[str, ...], quick: bool, figures: Path | None, write_do
         raise BadRequest(f"there is no chapter {unknown!r} of the benchmarks: choose from {', '.join(names)}")
     if write_docs and not PAGE.parent.is_dir():
         raise BadRequest(f"{PAGE.parent} is not there: --write-docs works in a clone of the source of awe only")
-    run(chapters, quick, figures, write_docs, folder)
+    if night is not None and chapters != ("nights",):
+        raise BadRequest("--night gives the raw frames for one chapter: awe bench nights --night DIR")
+    if night is not None and write_docs:
+        raise BadRequest("--write-docs is for the simulated nights: without --night")
+    if catalogue and (night is None or not catalogue.rpartition(":")[0]):
+        raise BadRequest(f"--catalogue FILE:FORM goes with --night, got {catalogue!r}")
+    run(chapters, quick, figures, write_docs, folder, night, catalogue)
 
 
 @click.command()
