@@ -172,7 +172,7 @@ def write_image(path: Path, planes: Mapping[str, np.ndarray], header: Header | M
     primary = _plain_header(header or {})
     hdus: list[Any] = []
     for name, image in planes.items():
-        kind = fits.ImageHDU if hdus else fits.PrimaryHDU
+        kind = _Image if hdus else _Primary
         own = Header([card for card in primary.cards if _WCS.fullmatch(card.keyword)]) if hdus else primary
         hdus.append(kind(_storable(name, image), own))
         hdus[-1].header["EXTNAME"] = (name, "name of this plane")
@@ -182,6 +182,35 @@ def write_image(path: Path, planes: Mapping[str, np.ndarray], header: Header | M
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+class _Summed:
+    """An image HDU whose DATASUM is added up at once: astropy does so by blocks of 2880 bytes, at 200 MB/s."""
+
+    def _calculate_datasum(self) -> int:
+        data: np.ndarray = self.data  # type: ignore[attr-defined]
+        if data.dtype not in (np.dtype(">f4"), np.dtype("u1")) or not data.flags.c_contiguous:
+            return int(super()._calculate_datasum())  # type: ignore[misc]
+        return _ones_complement_sum(data)
+
+
+class _Primary(_Summed, fits.PrimaryHDU):
+    pass
+
+
+class _Image(_Summed, fits.ImageHDU):
+    pass
+
+
+def _ones_complement_sum(data: np.ndarray) -> int:
+    """Return the checksum of the FITS standard (4.0, appendix J): the sum of big-endian words, carries added."""
+    octets = data.reshape(-1).view(np.uint8)
+    whole = octets.size // 4 * 4
+    rest = int.from_bytes(octets[whole:].tobytes().ljust(4, b"\0"), "big")
+    total = int(octets[:whole].view(">u4").sum(dtype=np.uint64)) + rest
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
 
 
 def _storable(name: str, image: np.ndarray) -> np.ndarray:

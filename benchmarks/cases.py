@@ -48,6 +48,7 @@ def on_pixels() -> list[list[Case]]:
             _awe("median of biases and variance", "kernels:median_awe"),
             _peer("median of biases", "numpy", "kernels:combine_numpy"),
         ],
+        [_awe("reduction of a chip and its weight, FITS to FITS", "kernels:reduce_awe")],
         [_awe(cosmics, "kernels:cosmics_awe"), _peer(cosmics, "astroscrappy", "packages:cosmics_astroscrappy")],
         [_awe(sky, "kernels:background_awe"), _peer(sky, "sep", "kernels:background_sep")],
         [

@@ -12,18 +12,23 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from awe.fits import PLANES
+from awe.fits import PLANES, open_planes, read_image, write_image
 from awe.fits_sections import MappedPlane, PixelsOnFile, PlaneWriter, mapped_plane
 from awe.kernels.background import background_map, background_mesh
 from awe.kernels.coadd import Method, coadd
 from awe.kernels.combine import Combine, combine
 from awe.kernels.cosmics import flag_cosmic_rays
+from awe.kernels.overscan import overscan_level
 from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
 from awe.kernels.png import encode_png
+from awe.kernels.reduction import calibrate
 from awe.kernels.resample import Kernel, Regridder, Rows
 from awe.kernels.sections import Section
+from awe.kernels.statistics import clipped_statistics, sample
 from awe.kernels.stretch import apply_stretch, cuts
 from awe.kernels.wcs import Wcs, tan
+from awe.kernels.weight import inverse_variance
+from awe.processing.bias import inverse
 from benchmarks.child import Work
 from benchmarks.packages import rates
 
@@ -77,6 +82,25 @@ def combine_numpy(folder: Path) -> Work:
     """Median of the biases, by numpy: no rejection, no variance."""
     stack = np.load(folder / "scene/biases.npy")
     return _on_pixels(lambda: np.median(stack, axis=0), stack.size)
+
+
+def reduce_awe(folder: Path) -> Work:
+    """From files of raw frame, calibrations and masks to a file of the reduced frame, its weight and its flags."""
+    known, scene = described(folder), folder / "scene"
+    section, overscan = Section.parse(known["data"]), [Section.parse(text) for text in known["overscan"]]
+
+    def call() -> None:
+        raw, _ = read_image(scene / "raw.fits", known["hdu"])
+        bias, flat = (open_planes(scene / f"{name}.fits") for name in ("bias", "flat"))
+        flags = np.bitwise_or.reduce([open_planes(scene / f"{n}.fits").rows("FLAGS") for n in ("hot", "cold", "full")])
+        response, level = flat.rows("IMAGE"), overscan_level(raw, overscan)
+        image, flags = calibrate(raw, section, level, bias.rows("IMAGE"), flat=response, flags=flags)
+        sky = clipped_statistics(sample(image, flags > 0)).median
+        variances = (inverse(planes.rows("WEIGHT")) for planes in (bias, flat))
+        weight = inverse_variance(sky, response, known["gain"], known["noise"], *variances, flags > 0, image.shape)
+        write_image(folder / "reduced.fits", {"IMAGE": image, "WEIGHT": weight, "FLAGS": flags})
+
+    return _on_pixels(call, plane(folder, "image").size)
 
 
 def cosmics_awe(folder: Path) -> Work:

@@ -21,7 +21,7 @@ from awe.kernels.flags import PixelFlag
 from awe.kernels.overscan import Overscan, subtract_overscan
 from awe.kernels.sections import Section
 from awe.local import start_data_server
-from awe.model import Coadd, Job, RawBiasFrame, RawFrame, RegriddedFrame, SourceList
+from awe.model import Coadd, Job, RawBiasFrame, RawFrame, ReducedFrame, RegriddedFrame, SourceList
 from awe.model.persistent import Persistent
 from awe.processing.catalogues import add_catalogue
 from awe.processing.engine import execute
@@ -139,17 +139,27 @@ def exported(folder: Path) -> None:
             _export_frame(products, frame, out, number)
             np.save(out / f"charge{number}.npy", _charge(truth, frame))
             np.save(out / f"truth{number}.npy", _objects(truth, frame))
+        described = _export_reduction(products, frames[0].reduced, out)
         biases = list(session.scalars(select(RawBiasFrame).order_by(RawBiasFrame.date_obs)).unique())
         np.save(out / "biases.npy", np.stack([_trimmed(products, raw) for raw in biases]))
         coadd = session.scalars(select(Coadd)).unique().first()
         grid = frames[0].grid_target
-        described = {"frames": len(frames), "gain": frames[0].reduced.gain, "noise": frames[0].reduced.noise}
+        described |= {"frames": len(frames), "gain": frames[0].reduced.gain, "noise": frames[0].reduced.noise}
         described |= {"wcs": grid.wcs, "shape": [grid.naxis2, grid.naxis1], "coadd": coadd.object_id if coadd else 0}
         described["pixels"] = frames[0].reduced.naxis1 * frames[0].reduced.naxis2
         described["ra"], described["dec"], described["scale"] = grid.ra, grid.dec, grid.pixel_scale
         described["objects"] = session.scalar(select(func.count(Persistent.object_id)))
         (out / "scene.json").write_text(json.dumps(described))
     engine.dispose()
+
+
+def _export_reduction(products: Products, reduced: ReducedFrame, out: Path) -> dict[str, Any]:
+    """Copy the files of which a reduced frame and its weight are made, and return what is known of them."""
+    raw = reduced.raw
+    roles = {"bias": reduced.bias, "flat": reduced.flat, "hot": reduced.hot_pixels, "cold": reduced.cold_pixels}
+    for name, frame in (roles | {"raw": raw, "full": reduced.saturated_pixels}).items():
+        (out / f"{name}.fits").write_bytes(products.path(frame).read_bytes())
+    return {"hdu": raw.hdu, "data": raw.data_section, "overscan": raw.overscan_sections.split(";")}
 
 
 def _charge(truth: Truth, frame: RegriddedFrame) -> np.ndarray:

@@ -314,3 +314,14 @@ def test_a_file_that_was_replaced_is_looked_at_anew(tmp_path: Path) -> None:
         found = section(path, None, 1, 3, 0, 2)
 
         assert np.array_equal(found, image[:2, 1:3])
+
+
+def test_checksums_are_those_that_astropy_adds_up(tmp_path):
+    generator = np.random.default_rng(5)
+    planes = {"IMAGE": generator.normal(0, 1e4, (37, 41)).astype(np.float32), "FLAGS": np.full((37, 41), 255, np.uint8)}
+    write_image(tmp_path / "own.fits", planes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # astropy warns of a checksum that does not fit
+        with fits.open(tmp_path / "own.fits", checksum=True) as hdus:
+            assert [hdu.verify_datasum() for hdu in hdus] == [1, 1]
+            assert [hdu.verify_checksum() for hdu in hdus] == [1, 1]

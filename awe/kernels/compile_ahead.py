@@ -34,6 +34,7 @@ from awe.kernels.psf_model import measure_with_psf, model_psf
 from awe.kernels.resample import InMemory, Kernel, Regridder, noise_scale
 from awe.kernels.sections import Section
 from awe.kernels.stretch import Stretch, apply_stretch, cuts
+from awe.kernels.tracks import find_tracks, track_mask
 from awe.kernels.wcs import tan
 from awe.kernels.weight import inverse_variance
 
@@ -82,6 +83,8 @@ def _detector() -> None:
     hit[50, 50:53] += 500
     flag_cosmic_rays(hit, sky.rms**2, 1.5, sky.level, bad)
     inverse_variance(sky.level, flat, 1.5, 5.0, flat, flat, bad)
+    diagonal = frames[0] + 50 * np.eye(SIZE, dtype=np.float32)
+    track_mask(diagonal.shape, find_tracks(diagonal, sky.level, sky.rms, bad))
     _pictures(frames[0])
 
 

@@ -1,4 +1,4 @@
-"""Flat fields: their normalisation, the join of dome and twilight, and the division by them."""
+"""Flat fields: their normalisation, and the join of dome and twilight."""
 
 from dataclasses import dataclass
 
@@ -82,35 +82,6 @@ def master_flat(dome: Flat | None = None, twilight: Flat | None = None, cell: in
     ratio = np.full(dome.image.shape, np.nan, np.float32)
     np.divide(twilight.image, dome.image, out=ratio, where=_lit(dome) & _lit(twilight))
     return _scaled(dome, background_map(ratio, cell=cell).level)
-
-
-def flatten(image: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Divide an image by a flat field.
-
-    Parameters
-    ----------
-    image : ndarray, shape (ny, nx), adu
-    flat : ndarray, shape (ny, nx)
-        Not finite or <= 0 = bad pixel.
-
-    Returns
-    -------
-    image : ndarray of float32, shape (ny, nx), adu
-        0 where the pixel is bad.
-    bad : ndarray of bool, shape (ny, nx)
-        Where the flat field is bad or the image not finite.
-
-    Raises
-    ------
-    ValueError
-        If shapes differ.
-    """
-    if image.shape != flat.shape:
-        raise ValueError(f"image has shape {image.shape}, the flat field {flat.shape}")
-    good = np.isfinite(image) & np.isfinite(flat) & (flat > 0)
-    out = np.zeros(image.shape, np.float32)
-    np.divide(image, flat, out=out, where=good, casting="same_kind")
-    return out, ~good
 
 
 def _lit(flat: Flat) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Level and spread of pixel values, robust against outliers."""
 
 from dataclasses import dataclass
-from math import erf, exp, pi, sqrt
+from math import erf, exp, gcd, pi, sqrt
 
 import numpy as np
 
@@ -27,6 +27,31 @@ def truncation_factor(threshold: float) -> float:
     """
     density = exp(-0.5 * threshold * threshold) / sqrt(2 * pi)
     return sqrt(max(1.0 - 2.0 * threshold * density / erf(threshold / sqrt(2.0)), 1e-12))
+
+
+def sample(image: np.ndarray, mask: np.ndarray, count: int = 250_000) -> np.ndarray:
+    """Return the good pixels of an image or, of a larger one, of every n-th in turn along its rows.
+
+    The median of m values is known to 1.25 sigma / sqrt(m): of 250,000, to 0.25 per cent of sigma. The step has no
+    factor in common with the width, so that it meets all columns.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx), any unit
+    mask : ndarray of bool, shape (ny, nx)
+        True = left out.
+    count : int
+        Least number of pixels that are looked at. If less than half of these are good, all pixels are returned.
+
+    Returns
+    -------
+    ndarray, one axis
+    """
+    step = max(1, image.size // count)
+    while step > 1 and gcd(step, image.shape[1]) > 1:
+        step -= 1
+    good = image.ravel()[::step][~mask.ravel()[::step]]
+    return good if step == 1 or 2 * good.size * step > image.size else image[~mask]
 
 
 def clipped_statistics(

@@ -18,7 +18,7 @@ from awe.model.raw import (
 )
 from awe.model.detector import BiasFrame, DarkFrame, HotPixelMap, ReadNoise
 from awe.model.flatfield import ColdPixelMap, DomeFlatFrame, MasterFlatFrame, TwilightFlatFrame
-from awe.model.science import BackgroundFrame, CosmicMap, ReducedFrame, SaturatedPixelMap, WeightFrame
+from awe.model.science import BackgroundFrame, CosmicMap, ReducedFrame, SatelliteMap, SaturatedPixelMap, WeightFrame
 from awe.model.field_solution import GlobalAstrometry
 from awe.model.astrometric import AstrometricParameters
 from awe.model.photometric import PhotometricParameters
@@ -75,6 +75,7 @@ __all__ = [
     "ReferenceCatalogue",
     "RegriddedFrame",
     "Rendering",
+    "SatelliteMap",
     "SaturatedPixelMap",
     "SignedIn",
     "SourceList",

@@ -1,7 +1,9 @@
 """Science frames of one chip: reduced frame, its masks, background and weight."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from sqlalchemy import JSON
 from sqlalchemy.orm import Mapped
 
 from awe.kernels.choices import Overscan
@@ -75,6 +77,26 @@ class CosmicMap(Frame):
         iterations: int = parameter(4, "most passes over the frame")
 
 
+class SatelliteMap(Frame):
+    """Pixels of a reduced frame in the tracks of satellites and aircraft that crossed it."""
+
+    LIKE = "reduced"
+    __key__ = ("reduced",)
+
+    reduced: Mapped[ReducedFrame] = uses("the frame that is searched")
+    cosmics: Mapped[CosmicMap] = uses("pixels hit by cosmic rays, which are left out", Of("reduced"))
+    count: Mapped[int | None] = measured("number of pixels in tracks", unit="pixel")
+    n_tracks: Mapped[int | None] = measured("number of tracks")
+    tracks: Mapped[list[Any] | None] = measured(
+        "of each track: x, y (from 0) where it enters and leaves the frame, FWHM, significance", unit="pixel", sql=JSON
+    )
+
+    @dataclass(frozen=True)
+    class Parameters:
+        threshold: float = parameter(12.0, "significance of the profile across a track", unit="sigma")
+        grow: float = parameter(2.0, "flagged on both sides beyond where the light of a track ends", unit="pixel")
+
+
 class BackgroundFrame(Frame):
     """The sky below the sources of a reduced frame, and its noise, on a mesh."""
 
@@ -83,6 +105,7 @@ class BackgroundFrame(Frame):
 
     reduced: Mapped[ReducedFrame] = uses("the frame")
     cosmics: Mapped[CosmicMap] = uses("pixels hit by cosmic rays", Of("reduced"))
+    satellites: Mapped[SatelliteMap | None] = uses("pixels in tracks of satellites", Of("reduced"))
     level: Mapped[float | None] = measured("median of the background", unit="adu", ucd="instr.skyLevel")
     rms: Mapped[float | None] = measured("median noise", unit="adu", ucd="instr.det.noise")
 
@@ -102,6 +125,7 @@ class WeightFrame(Frame):
     flat: Mapped[MasterFlatFrame | None] = uses("the flat it was divided by", Through("reduced.flat"))
     bias: Mapped[BiasFrame | None] = uses("the bias that was subtracted", Through("reduced.bias"))
     cosmics: Mapped[CosmicMap] = uses("pixels hit by cosmic rays", Of("reduced"))
+    satellites: Mapped[SatelliteMap | None] = uses("pixels in tracks of satellites", Of("reduced"))
     background: Mapped[BackgroundFrame] = uses("sky level, for its photon noise", Of("reduced"))
     median_weight: Mapped[float | None] = measured("median weight of the good pixels", unit="adu-2")
     bad_fraction: Mapped[float | None] = measured("part of the pixels with weight 0")

@@ -9,7 +9,8 @@ import numpy as np
 
 from awe.kernels.combine import Combine, Combined, combine
 from awe.kernels.noise import DetectorNoise
-from awe.kernels.overscan import Overscan, overscan_level, subtract_overscan
+from awe.kernels.overscan import Overscan, overscan_level
+from awe.kernels.reduction import calibrate
 from awe.kernels.sections import Section
 from awe.kernels.wcs import Wcs
 from awe.model.raw import RawFrame
@@ -23,23 +24,26 @@ def overscan_sections(raw: RawFrame) -> list[Section]:
 
 def trimmed(products: Products, raw: RawFrame, overscan: Overscan) -> np.ndarray:
     """Return the exposed pixels of a raw frame, less its overscan level where it has an overscan."""
+    image, section = products.image(raw), Section.parse(raw.data_section)
+    return calibrate(image, section, bias_level(image, raw, overscan))[0]
+
+
+def bias_level(image: np.ndarray, raw: RawFrame, overscan: Overscan) -> np.ndarray | float:
+    """Return the overscan level of a raw frame: one number, one for each row or, of several amplifiers, each pixel."""
     if raw.amplifiers:
-        return _by_amplifier(products.image(raw), raw, overscan)
+        return _level_by_amplifier(image, raw, overscan)
     sections = overscan_sections(raw)
-    method = overscan if sections else Overscan.NONE
-    return subtract_overscan(products.image(raw), Section.parse(raw.data_section), sections, method)
+    return overscan_level(image, sections, overscan if sections else Overscan.NONE)
 
 
-def _by_amplifier(image: np.ndarray, raw: RawFrame, overscan: Overscan) -> np.ndarray:
-    """Return the exposed pixels, each part less the overscan level of the amplifier that read it."""
-    whole = Section.parse(raw.data_section)
+def _level_by_amplifier(image: np.ndarray, raw: RawFrame, overscan: Overscan) -> np.ndarray:
     level = np.zeros(image.shape, np.float32)
     for amplifier in raw.amplifiers:
         part = Section.parse(amplifier["data_section"])
         sections = [Section.parse(text) for text in amplifier["overscan"]]
         found = overscan_level(image, sections, overscan if sections else Overscan.NONE)
         level[part.slices] = found[part.y0 : part.y1] if isinstance(found, np.ndarray) else found
-    return np.subtract(whole.cut(image), whole.cut(level), dtype=np.float32)
+    return level
 
 
 def wcs_of(raw: RawFrame) -> Wcs | None:

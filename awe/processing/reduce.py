@@ -4,13 +4,13 @@ import numpy as np
 
 from awe.kernels.defects import saturated_pixels
 from awe.kernels.flags import PixelFlag
-from awe.kernels.flatfield import flatten
+from awe.kernels.reduction import calibrate
 from awe.kernels.sections import Section
-from awe.kernels.statistics import clipped_statistics
+from awe.kernels.statistics import clipped_statistics, sample
 from awe.model.persistent import QualityFlag
 from awe.model.science import ReducedFrame, SaturatedPixelMap
 from awe.processing.bias import flagged
-from awe.processing.exposures import trimmed, wcs_of
+from awe.processing.exposures import bias_level, wcs_of
 from awe.processing.products import Products
 from awe.processing.tasks import makes
 
@@ -27,27 +27,26 @@ def make_saturated_pixel_map(product: SaturatedPixelMap, products: Products) -> 
     products.write(product, {"FLAGS": flagged(mask, PixelFlag.SATURATED)})
 
 
-@makes(ReducedFrame, version=1)
+@makes(ReducedFrame, version=2)
 def make_reduced_frame(product: ReducedFrame, products: Products) -> None:
     """Remove overscan, bias and dark from an exposure, divide it by the flat, and gather the flags."""
     raw = product.raw
-    image = trimmed(products, raw, product.parameters.overscan)
-    if product.bias is not None:
-        image -= _same_size(products.image(product.bias), image, "bias")
-    if product.dark is not None:
-        image -= _same_size(products.image(product.dark), image, "dark") * np.float32(raw.exptime)
-    flags = _flags(product, products, image.shape)
-    if product.flat is not None:
-        image, unlit = flatten(image, _same_size(products.image(product.flat), image, "flat"))
-        flags[unlit] |= np.uint8(PixelFlag.NO_DATA)
+    image, section = products.image(raw), Section.parse(raw.data_section)
+    bias, dark, flat = (
+        products.image(frame) if frame is not None else None for frame in (product.bias, product.dark, product.flat)
+    )
+    image, flags = calibrate(
+        image,
+        section,
+        bias_level(image, raw, product.parameters.overscan),
+        bias,
+        dark,
+        raw.exptime,
+        flat,
+        _flags(product, products, section.shape),
+    )
     _measure(product, image, flags)
     products.write(product, {"IMAGE": image, "FLAGS": flags}, wcs_of(raw))
-
-
-def _same_size(calibration: np.ndarray, image: np.ndarray, role: str) -> np.ndarray:
-    if calibration.shape != image.shape:
-        raise ValueError(f"its {role} has {calibration.shape} pixels (y, x), the exposure {image.shape}")
-    return calibration
 
 
 def _flags(product: ReducedFrame, products: Products, shape: tuple[int, ...]) -> np.ndarray:
@@ -62,7 +61,7 @@ def _measure(product: ReducedFrame, image: np.ndarray, flags: np.ndarray) -> Non
     good = flags == 0
     if not good.any():
         raise ValueError("all of its pixels are bad: nothing of it can be used")
-    statistics = clipped_statistics(image[good])
+    statistics = clipped_statistics(sample(image, flags > 0))
     product.background, product.sigma = statistics.median, statistics.sigma
     product.gain = product.raw.gain
     product.noise = product.read_noise.value if product.read_noise is not None else _stated_noise(product)

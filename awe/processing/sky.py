@@ -1,4 +1,4 @@
-"""Make what belongs to one reduced frame: cosmic rays, background, weight."""
+"""Make what belongs to one reduced frame: cosmic rays, tracks of satellites, background, weight."""
 
 from typing import Any
 
@@ -8,8 +8,10 @@ from awe.kernels.background import background_map
 from awe.kernels.cosmics import flag_cosmic_rays
 from awe.kernels.flags import PixelFlag
 from awe.kernels.statistics import clipped_statistics
+from awe.kernels.tracks import find_tracks, track_mask
 from awe.kernels.weight import inverse_variance
-from awe.model.science import BackgroundFrame, CosmicMap, WeightFrame
+from awe.model.frame import Frame
+from awe.model.science import BackgroundFrame, CosmicMap, SatelliteMap, WeightFrame
 from awe.processing.bias import flagged
 from awe.processing.products import Products
 from awe.processing.tasks import makes
@@ -40,22 +42,41 @@ def make_cosmic_map(product: CosmicMap, products: Products) -> None:
     products.write(product, {"FLAGS": flagged(mask, PixelFlag.COSMIC)})
 
 
-@makes(BackgroundFrame, version=4)
+@makes(SatelliteMap, version=1)
+def make_satellite_map(product: SatelliteMap, products: Products) -> None:
+    """Flag the pixels of a reduced frame that lie in straight tracks of light across it."""
+    reduced, p = product.reduced, product.parameters
+    image, bad = products.plane(reduced, "IMAGE"), _flags(products, reduced, product.cosmics) > 0
+    sky = background_map(image, bad, cell=COARSE_CELL, mask_sources=SOURCES)
+    tracks = find_tracks(image, sky.level, sky.rms, bad, p.threshold)
+    mask = track_mask(image.shape, tracks, p.grow)
+    product.count, product.n_tracks, product.bunit = int(mask.sum()), len(tracks), ""
+    product.tracks = [[round(v, 2) for v in (t.x0, t.y0, t.x1, t.y1, t.width, t.significance)] for t in tracks]
+    products.write(product, {"FLAGS": flagged(mask, PixelFlag.SATELLITE)})
+
+
+def _flags(products: Products, *frames: Frame | None) -> np.ndarray:
+    """Return the flags of all frames together."""
+    flags: np.ndarray = np.bitwise_or.reduce([products.plane(f, "FLAGS") for f in frames if f is not None])
+    return flags
+
+
+@makes(BackgroundFrame, version=5)
 def make_background_frame(product: BackgroundFrame, products: Products) -> None:
     """Measure the sky below the sources, and its noise; the second plane is the noise (adu), the third the mesh."""
     reduced, p = product.reduced, product.parameters
     image = products.plane(reduced, "IMAGE")
-    bad = (products.plane(reduced, "FLAGS") | products.plane(product.cosmics, "FLAGS")) > 0
+    bad = _flags(products, reduced, product.cosmics, product.satellites) > 0
     found = background_map(image, bad, cell=p.cell, filter_size=p.filter_size, mask_sources=SOURCES)
     product.level, product.rms = float(np.median(found.mesh)), float(np.median(found.mesh_rms))
     products.write(product, {"IMAGE": found.level, "RMS": found.rms, "MESH": found.mesh.astype(np.float32)})
 
 
-@makes(WeightFrame, version=1)
+@makes(WeightFrame, version=2)
 def make_weight_frame(product: WeightFrame, products: Products) -> None:
     """Compute the inverse variance of each pixel of a reduced frame, and join its flags."""
     reduced = product.reduced
-    flags = products.plane(reduced, "FLAGS") | products.plane(product.cosmics, "FLAGS")
+    flags = _flags(products, reduced, product.cosmics, product.satellites)
     sky = products.plane(product.background, "IMAGE")
     flat, flat_weight = _image_and_weight(product.flat, products)
     _, bias_weight = _image_and_weight(product.bias, products)

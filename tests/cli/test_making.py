@@ -72,7 +72,7 @@ def test_a_judgement_makes_stale_what_was_made_from_it(awe: Command, own_home: P
     (coadd,) = json.loads(awe("--home", own_home, "find", "Coadd", "--json").out)["objects"]
     assert "is up to date" in awe("--home", own_home, "why", coadd["object_id"]).out
     judged = awe("--home", own_home, "judge", raws[0]["object_id"], "--invalid", "satellite")
-    assert "valid -> invalid (satellite); 31 products made from it" in judged.out
+    assert "valid -> invalid (satellite); 34 products made from it" in judged.out
     why = awe("--home", own_home, "why", coadd["object_id"]).out
     assert "is stale:" in why
     assert "is flagged invalid (satellite)" in why

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from awe.kernels.combine import combine
-from awe.kernels.flatfield import Flat, flat_level, flatten, master_flat, normalise
+from awe.kernels.flatfield import Flat, flat_level, master_flat, normalise
 from awe.kernels.noise import DetectorNoise
 
 SHAPE = (512, 512)
@@ -81,12 +81,3 @@ def test_mistaken_flats_are_refused():
         master_flat()
     with pytest.raises(ValueError, match="shape"):
         master_flat(Flat(np.ones((64, 64)), np.ones((64, 64))), Flat(np.ones((64, 32)), np.ones((64, 32))))
-
-
-def test_flattening_leaves_no_blank_pixel_and_names_the_bad_ones():
-    flat = np.array([[2.0, 0.0, np.nan, 0.5]])
-    image, bad = flatten(np.array([[4.0, 1.0, 1.0, np.nan]]), flat)
-    assert image.tolist() == [[2, 0, 0, 0]]
-    assert bad.tolist() == [[False, True, True, True]]
-    with pytest.raises(ValueError, match="shape"):
-        flatten(np.ones((2, 2)), flat)

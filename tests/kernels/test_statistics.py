@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from awe.kernels.statistics import clipped_statistics, robust_sigma, truncation_factor
+from awe.kernels.statistics import clipped_statistics, robust_sigma, sample, truncation_factor
 
 
 def test_normal_noise_gives_unbiased_mean_and_sigma():
@@ -62,3 +62,24 @@ def test_mistaken_arguments_are_refused():
         clipped_statistics(np.ones(3), threshold=0)
     with pytest.raises(ValueError, match="mask has shape"):
         clipped_statistics(np.ones(3), mask=np.zeros(2, bool))
+
+
+def test_a_sample_has_the_median_of_all_within_its_error():
+    generator = np.random.default_rng(41)
+    image = generator.normal(100, 5, (1000, 2000)).astype(np.float32)
+    image[:, 500] += 1000  # a column that every step would meet, were it a divisor of the width
+    mask = np.zeros(image.shape, bool)
+    mask[:, 500] = True
+    found = sample(image, mask)
+
+    assert 250_000 <= found.size < 320_000
+    assert found.max() < 140
+    assert np.median(found) == pytest.approx(100, abs=4 * 1.25 * 5 / np.sqrt(found.size))
+
+
+def test_a_sample_of_few_good_pixels_is_all_of_them():
+    image, mask = np.arange(2_000_000, dtype=np.float32).reshape(1000, 2000), np.ones((1000, 2000), bool)
+    mask[:10] = False
+
+    assert np.array_equal(sample(image, mask), image[:10].ravel())
+    assert np.array_equal(sample(image[:20], mask[:20]), image[:10].ravel())

@@ -17,6 +17,7 @@ OF_ONE_NIGHT = {
     "SaturatedPixelMap": 6,
     "ReducedFrame": 6,
     "CosmicMap": 6,
+    "SatelliteMap": 6,
     "BackgroundFrame": 6,
     "WeightFrame": 6,
     "AstrometricParameters": 6,

@@ -29,6 +29,7 @@ from awe.model import (
     PsfModel,
     ReadNoise,
     RegriddedFrame,
+    SatelliteMap,
     SourceList,
     WeightFrame,
 )
@@ -293,3 +294,7 @@ def test_cosmic_rays_are_found(observed):
     assert np.sum(true_all) > 1000
     assert completeness > 0.95
     assert purity > 0.8
+
+
+def test_no_track_is_seen_where_no_satellite_passed(observed):
+    assert [(m.n_tracks, m.count) for m in observed.all(SatelliteMap)] == [(0, 0)] * len(observed.all(CosmicMap))
