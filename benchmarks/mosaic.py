@@ -14,7 +14,8 @@ import numpy as np
 from astropy.io import fits
 
 from awe.kernels.flags import PixelFlag
-from awe.kernels.overscan import subtract_overscan
+from awe.kernels.overscan import overscan_level
+from awe.kernels.reduction import calibrate
 from awe.kernels.sections import Section
 from awe.kernels.wcs import Wcs, tan
 from awe.kernels.weight import inverse_variance
@@ -69,13 +70,13 @@ def simulated(folder: Path, plan: NightPlan) -> None:
 def _reduced(chip: Chip, exposure: Exposure, raw: Readout, hits: Hits) -> tuple[np.ndarray, np.ndarray]:
     """Return image and weight, without help of a pipeline: the flat is the true one, bad pixels are the known ones."""
     ny, nx = chip.shape
-    image = subtract_overscan(raw.image, Section(0, nx, 0, ny), [Section(nx, nx + OVERSCAN, 0, ny)])
     flat = chip.flat[exposure.filter or ""]
     bad = (chip.flags & (PixelFlag.HOT | PixelFlag.COLD)) > 0
     bad |= raw.image[:, :nx] > SATURATION
     bad[hits.y, hits.x] = True
-    with np.errstate(divide="ignore", invalid="ignore"):
-        image = np.where(bad, 0, (image - chip.bias) / flat).astype(np.float32)
+    level = overscan_level(raw.image, [Section(nx, nx + OVERSCAN, 0, ny)])
+    image, _ = calibrate(raw.image, Section(0, nx, 0, ny), level, chip.bias, flat=flat)
+    image[bad] = 0
     level = float(np.median(image[~bad]))
     return image, inverse_variance(level, flat, chip.gain, chip.read_noise / chip.gain, mask=bad)
 

@@ -18,7 +18,8 @@ from awe.fits import read_image
 from awe.fits_layout import file_contents, scan
 from awe.instruments import load_definitions
 from awe.kernels.flags import PixelFlag
-from awe.kernels.overscan import Overscan, subtract_overscan
+from awe.kernels.overscan import overscan_level
+from awe.kernels.reduction import calibrate
 from awe.kernels.sections import Section
 from awe.local import start_data_server
 from awe.model import Coadd, Job, RawBiasFrame, RawFrame, ReducedFrame, RegriddedFrame, SourceList
@@ -189,7 +190,7 @@ def _no_rows(_number: int, _names: tuple[str, ...]) -> dict[str, np.ndarray]:
 def _trimmed(products: Products, raw: RawFrame) -> np.ndarray:
     image, _ = read_image(products.path(raw), raw.hdu)
     overscan = [Section.parse(text) for text in raw.overscan_sections.split(";")]
-    return subtract_overscan(image, Section.parse(raw.data_section), overscan, Overscan.PER_ROW)
+    return calibrate(image, Section.parse(raw.data_section), overscan_level(image, overscan))[0]
 
 
 def _export_frame(products: Products, frame: RegriddedFrame, out: Path, number: int) -> None:

@@ -26,11 +26,12 @@ from awe.kernels.field_solution import Detected
 from awe.kernels.flatfield import Flat, master_flat
 from awe.kernels.global_astrometry import solve
 from awe.kernels.noise import DetectorNoise, read_noise
-from awe.kernels.overscan import subtract_overscan
+from awe.kernels.overscan import overscan_level
 from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
 from awe.kernels.planes import Rows, scene
 from awe.kernels.plate_model import Plate
 from awe.kernels.psf_model import measure_with_psf, model_psf
+from awe.kernels.reduction import calibrate
 from awe.kernels.resample import InMemory, Kernel, Regridder, noise_scale
 from awe.kernels.sections import Section
 from awe.kernels.stretch import Stretch, apply_stretch, cuts
@@ -61,9 +62,8 @@ def _frames() -> list[np.ndarray]:
 
 def _detector() -> None:
     frames = _frames()
-    trimmed = [
-        subtract_overscan(f, Section(0, SIZE - 16, 0, SIZE), [Section(SIZE - 16, SIZE, 0, SIZE)]) for f in frames
-    ]
+    section, overscan = Section(0, SIZE - 16, 0, SIZE), [Section(SIZE - 16, SIZE, 0, SIZE)]
+    trimmed = [calibrate(f, section, overscan_level(f, overscan))[0] for f in frames]
     read_noise(trimmed)
     for method in (Combine.CLIPPED, Combine.MEAN):
         for noise in (DetectorNoise(1.5, 5.0), None):

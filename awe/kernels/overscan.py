@@ -1,4 +1,4 @@
-"""Overscan: the bias level read with each frame, and its removal."""
+"""Overscan: the bias level that is read with each frame; `awe.kernels.reduction` removes it."""
 
 from collections.abc import Sequence
 
@@ -62,40 +62,6 @@ def overscan_level(
         return level
     total, count = _row_sums(image, sections, threshold)
     return _smoothed(total, count, smooth_rows)[:, np.newaxis]
-
-
-def subtract_overscan(
-    image: np.ndarray,
-    data_section: Section | None = None,
-    overscan_sections: Sequence[Section] = (),
-    method: Overscan = Overscan.PER_ROW,
-    smooth_rows: int | None = None,
-) -> np.ndarray:
-    """Return the data section of a raw frame, less the bias level of its overscan.
-
-    Parameters
-    ----------
-    image : ndarray, shape (ny, nx), adu
-        The raw frame.
-    data_section : Section, optional
-        The part that saw light; the whole frame if absent.
-    overscan_sections, method, smooth_rows
-        As for `overscan_level`.
-
-    Returns
-    -------
-    ndarray of float32, shape of the data section, adu
-
-    Raises
-    ------
-    ValueError
-        As `overscan_level`, or if the data section reaches beyond the frame.
-    """
-    section = data_section or Section.whole(image.shape)
-    level = overscan_level(image, overscan_sections, method, smooth_rows)
-    if isinstance(level, np.ndarray):
-        level = level[section.y0 : section.y1]
-    return np.subtract(section.cut(image), level, dtype=np.float32)
 
 
 def _row_sums(image: np.ndarray, sections: Sequence[Section], threshold: float) -> tuple[np.ndarray, np.ndarray]:

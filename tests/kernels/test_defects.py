@@ -4,7 +4,8 @@ from astropy.io import fits
 
 from awe.kernels.combine import combine
 from awe.kernels.defects import cold_pixels, hot_pixels, saturated_pixels
-from awe.kernels.overscan import subtract_overscan
+from awe.kernels.overscan import overscan_level
+from awe.kernels.reduction import calibrate
 from awe.kernels.sections import Section
 
 
@@ -107,7 +108,7 @@ def test_mistaken_limits_are_refused():
 def test_nickel_bad_columns_are_found_without_being_named(real_data):
     frames = [fits.getdata(real_data / "nickel" / f"d{number}.fits") for number in range(1001, 1006)]
     data, overscan = Section(0, 1024, 0, 1024), [Section(1028, 1056, 0, 1024)]
-    frames = [subtract_overscan(frame, data, overscan) for frame in frames]
+    frames = [calibrate(frame, data, overscan_level(frame, overscan))[0] for frame in frames]
     found = hot_pixels(combine(lambda index, y0, y1: frames[index][y0:y1], 5, data.shape).image)
     columns = np.flatnonzero(found.mean(axis=0) > 0.9)
     assert {256, 669, 1002, *range(1018, 1024)} <= set(columns.tolist())

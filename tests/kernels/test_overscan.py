@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from awe.kernels.overscan import Overscan, overscan_level, subtract_overscan
+from awe.kernels.overscan import Overscan, overscan_level
+from awe.kernels.reduction import calibrate
 from awe.kernels.sections import Section
 from awe.kernels.statistics import clipped_statistics
 
@@ -32,7 +33,7 @@ def test_rows_on_their_own_carry_the_noise_of_their_few_pixels():
 
 def test_subtraction_trims_and_leaves_no_level():
     image, section, overscan, _ = frame(32)
-    data = subtract_overscan(image, section, [overscan])
+    data, _ = calibrate(image, section, overscan_level(image, [overscan]))
     assert data.shape == (20_000, 50)
     assert data.dtype == np.float32
     assert data.mean() == pytest.approx(0, abs=5 * READ_NOISE / np.sqrt(20_000 * 32))
@@ -42,14 +43,14 @@ def test_subtraction_trims_and_leaves_no_level():
 def test_constant_level_is_one_number():
     image, section, overscan, _ = frame(32, slope=0.0)
     assert overscan_level(image, [overscan], Overscan.CONSTANT) == pytest.approx(220, abs=5 * READ_NOISE / 253)
-    assert subtract_overscan(image, section, [overscan], Overscan.CONSTANT).mean() == pytest.approx(0, abs=0.3)
+    level = overscan_level(image, [overscan], Overscan.CONSTANT)
+    assert calibrate(image, section, level)[0].mean() == pytest.approx(0, abs=0.3)
 
 
 def test_without_overscan_the_frame_is_only_trimmed():
     image, section, _, _ = frame(6)
-    data = subtract_overscan(image.astype(np.uint16), section, method=Overscan.NONE)
+    data, _ = calibrate(image.astype(np.uint16), section, overscan_level(image, [], Overscan.NONE))
     assert np.array_equal(data, image.astype(np.uint16)[:, :50])
-    assert subtract_overscan(image, method=Overscan.NONE).shape == image.shape
 
 
 def test_cosmic_rays_in_the_overscan_do_not_count():
@@ -91,7 +92,8 @@ def test_nickel_biases_have_one_level_once_their_overscan_is_subtracted(real_dat
     for number in range(1001, 1006):
         image = fits.getdata(real_data / "nickel" / f"d{number}.fits")
         raw.append(clipped_statistics(image).mean)
-        data = subtract_overscan(image, Section.parse("[1:1024,1:1024]"), [Section.parse("[1029:1056,1:1024]")])
+        level = overscan_level(image, [Section.parse("[1029:1056,1:1024]")])
+        data, _ = calibrate(image, Section.parse("[1:1024,1:1024]"), level)
         trimmed.append(clipped_statistics(data).mean)
     assert np.ptp(raw) > 3
     assert np.ptp(trimmed) < 1.6
