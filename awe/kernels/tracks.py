@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from scipy.ndimage import maximum_filter, uniform_filter
 
 from awe.kernels.statistics import robust_sigma
 
@@ -12,12 +13,16 @@ SIDE = 512
 SEGMENTS = 8
 """Parts of a line that are looked at one by one."""
 _BRIGHTEST = 3.0
+_EVENLY = 1.0
 _CANDIDATES = 6
 _LEAST = 5.0
 _SHORTEST = 0.25
+_SOURCE = 4.0
 _EVEN = 0.75
 _PART = 0.3
 """Of the segments may be fainter than the profile that is judged: light that covers less of a line leaves little."""
+_INDEPENDENT = 4
+"""Most pixels across a line that count as independent: what makes crowded fields rough is several pixels wide."""
 _WITHIN = 0.81
 """Sum of a Gaussian above half its peak, over peak and FWHM."""
 
@@ -47,10 +52,11 @@ def find_tracks(
 
     The image over its noise, cut off at 3 sigma and binned to at most 512 pixels, is summed along all straight lines by
     the discrete Radon transform (Brady 1998, SIAM J. Comput. 27, 107): one addition for each pixel and doubling of the
-    length. What stands out is looked at in full resolution: the profile across the line is the median over 8 segments
-    of the medians along each, to which stars, which cover little of a line, leave nothing. Six of the segments must be
-    about as bright as all are: those through spikes and galaxies are not. Centre and direction are refined on the
-    profiles of both halves.
+    length. This is done twice: cut off at 1 sigma, where a long track outweighs any star, and without all that is
+    bright, where nothing outweighs a faint track. What stands out is looked at in full resolution: the profile across
+    the line is a low quantile over 8 segments of the medians along each, to which stars, which cover little of a line,
+    leave nothing. Six of the segments must be within a factor of 2 of the median one, within their errors: those of
+    spikes and galaxies are not. Centre and direction are refined on the profiles of both halves.
 
     Tracks that end within the frame are found if they cover three quarters of the line, and are given from edge to
     edge. Lines shorter than a quarter of the frame's smaller side (corners), and those along a row or column that
@@ -121,7 +127,10 @@ def _next_track(residual: np.ndarray, threshold: float) -> Track | None:
     """Return the most conspicuous line that is a track."""
     step = max(1, -(-max(residual.shape) // SIDE))
     values, counts = _binned(residual, step)
-    for line in _candidates(values, counts, step, residual.shape):
+    dark = ~_lit(values, counts)
+    found = _candidates(np.clip(values, -_EVENLY, _EVENLY), counts, step, residual.shape)
+    found += _candidates(values * dark, counts * dark, step, residual.shape)
+    for _, line in sorted(found, key=lambda candidate: -candidate[0]):
         track = _examined(residual, line, step, threshold)
         if track is not None:
             return track
@@ -182,8 +191,16 @@ def line_sums(image):
     return here
 
 
-def _candidates(values: np.ndarray, counts: np.ndarray, step: int, shape: tuple[int, int]) -> list[np.ndarray]:
-    """Return the ends [[x0, y0], [x1, y1]] of the lines that stand out most, in pixels of the frame."""
+def _lit(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the mask of what is bright: stars with halo and spikes, galaxies."""
+    light, number = (9 * uniform_filter(image, 3) for image in (values, counts))
+    return maximum_filter(light > _SOURCE * np.sqrt(np.maximum(number, 0.1)), 3)
+
+
+def _candidates(
+    values: np.ndarray, counts: np.ndarray, step: int, shape: tuple[int, int]
+) -> list[tuple[float, np.ndarray]]:
+    """Return height and ends [[x0, y0], [x1, y1]] (pixels of the frame) of the lines that stand out most."""
     shortest = _SHORTEST * min(shape) / step
     found = []
     for turned in (False, True):
@@ -199,7 +216,7 @@ def _candidates(values: np.ndarray, counts: np.ndarray, step: int, shape: tuple[
                 if turned:
                     ends = ends[:, ::-1]
                 found.append((height, (ends + 0.5) * step - 0.5))
-    return [line for _, line in sorted(found, key=lambda entry: -entry[0])]
+    return found
 
 
 def _peaks(score: np.ndarray) -> list[tuple[float, int, int]]:
@@ -227,7 +244,7 @@ def _peaks(score: np.ndarray) -> list[tuple[float, int, int]]:
 
 def _examined(residual: np.ndarray, line: np.ndarray, step: int, threshold: float) -> Track | None:
     """Return the track along a line, refined; None if there is none."""
-    reach = 4 * step + 24
+    reach = 4 * step + 40
     for shift in (3 * step + 4, step + 4, 4):
         inside = _within(line, residual.shape)
         if inside is None or np.hypot(*(inside[1] - inside[0])) < _SHORTEST * min(residual.shape):
@@ -311,20 +328,22 @@ def _judged(line: np.ndarray, profiles: np.ndarray, noise: float, threshold: flo
     """Return the track with its width, if its profile is significant and seen along the line."""
     profile = np.quantile(profiles, _PART, axis=0)
     middle = profile.size // 2
-    outer = np.concatenate([profile[: middle // 2], profile[-(middle // 2) :]])
+    outer = np.concatenate([profile[: middle // 4], profile[-(middle // 4) :]])
     profile = profile - np.median(outer)
     noise = max(noise, robust_sigma(outer))  # crowded fields are rougher than their noise
     peak = float(profile[middle - 2 : middle + 3].max())
-    core, wings = _stretch(profile, 0.5 * peak), _stretch(profile, max(2 * noise, 0.02 * peak))
-    significance = profile[core].sum() / (noise * np.sqrt(core.stop - core.start))
+    core = _stretch(profile, 0.5 * peak)
+    wide = uniform_filter(profile, (core.stop - core.start) // 4 + 1)  # noise must not cut a wide track short
+    peak = float(wide[middle - 2 : middle + 3].max())
+    core, wings = _stretch(wide, 0.5 * peak), _stretch(wide, max(2 * noise, 0.02 * peak))
+    across = core.stop - core.start
+    significance = profile[core].mean() / noise * np.sqrt(min(across, _INDEPENDENT))
     if peak <= 0 or significance < threshold:
         return None
-    even = _evenness(
-        profiles[:, core].mean(axis=1) - np.median(profiles, axis=1), noise / np.sqrt(core.stop - core.start)
-    )
+    even = _evenness(profiles[:, core].mean(axis=1) - np.median(profiles, axis=1), noise / np.sqrt(across))
     width = max(float(profile[core].sum() / peak / _WITHIN), 1.0)
     straight = np.abs(line[1] - line[0]).min() < 1
-    if even < _EVEN or core.stop - core.start > 0.8 * middle or (straight and width < 1.5):
+    if even < _EVEN or across > 0.8 * middle or (straight and width < 1.5):
         return None
     reach = max(wings.stop - 1 - middle, middle - wings.start) + 0.5
     (x0, y0), (x1, y1) = line.tolist()
@@ -333,8 +352,8 @@ def _judged(line: np.ndarray, profiles: np.ndarray, noise: float, threshold: flo
 
 def _evenness(heights: np.ndarray, noise: float) -> float:
     """Return the part of the segments that are as bright as all are: those of spikes and galaxies are not."""
-    middle, spare = np.median(heights), 2 * noise * np.sqrt(SEGMENTS * 2 / np.pi)
-    return float(((heights > 0.4 * middle - spare) & (heights < 2.5 * middle + spare)).mean())
+    middle, spare = np.median(heights), noise * np.sqrt(SEGMENTS * 2 / np.pi)
+    return float(((heights > middle / 2 - spare) & (heights < 2 * middle + spare)).mean())
 
 
 def _stretch(profile: np.ndarray, limit: float) -> slice:

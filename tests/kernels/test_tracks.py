@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.ndimage import maximum_filter
 
 from awe.kernels.tracks import Track, find_tracks, line_sums, track_mask
 from tests.kernels.test_cosmics import SKY, VARIANCE, observed, star_field
@@ -22,8 +23,19 @@ def distance(track, point):
     return abs(dx * (point[1] - track.y0) - dy * (point[0] - track.x0)) / np.hypot(dx, dy)
 
 
+def spiky_star(centre, angle, peak, length):
+    """A star with halo, and a cross of spikes that fade on the way to the edges."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    light = 20 * peak * (1 + ((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / 9) ** -1.5
+    for turn in (angle, angle + np.pi / 2):
+        along = (x - centre[0]) * np.cos(turn) + (y - centre[1]) * np.sin(turn)
+        across = -(x - centre[0]) * np.sin(turn) + (y - centre[1]) * np.cos(turn)
+        light += 0.1 * peak * np.exp(-np.abs(along) / length - (across / 1.7) ** 2) / (1 + np.abs(along) / 30)
+    return light
+
+
 def crowded(generator):
-    """Stars up to saturation with spikes, and edge-on galaxies."""
+    """Stars up to saturation, edge-on galaxies, two very bright stars with spikes; and their trails on the detector."""
     light, _ = star_field(generator, SHAPE, 150, 3.2)
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     for _ in range(6):
@@ -31,48 +43,99 @@ def crowded(generator):
         along = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)
         across = -(x - cx) * np.sin(angle) + (y - cy) * np.cos(angle)
         light = light + 300 * np.exp(-np.abs(along) / 25 - (across / 2.5) ** 2)
-    for cx, cy in ((250, 300), (640, 450)):
-        for along, across in ((x - cx, y - cy), (y - cy, x - cx)):
-            light = light + 3000 * np.exp(-np.abs(along) / 20 - (across / 1.5) ** 2)
-    return light
+    trails = np.zeros(SHAPE, bool)
+    for angle in (0.0, generator.uniform(0, np.pi / 2)):
+        cx, cy = generator.uniform(0, 900), generator.uniform(0, 700)
+        light += spiky_star((cx, cy), angle, 10 ** generator.uniform(3, 4.5), generator.uniform(30, 100))
+        trails |= (np.abs(x - cx) < 2) & (np.abs(y - cy) < generator.uniform(50, 300))
+    return light, trails
 
 
-@pytest.mark.parametrize(
-    ("start", "end"),
-    [
-        ((0, 80), (899, 600)),
-        ((0, 650), (899, 30)),
-        ((300, 0), (420, 699)),
-        ((500, 0), (310, 699)),
-        ((0, 333), (899, 341)),
-    ],
-)
-@pytest.mark.parametrize(("peak", "fwhm"), [(0.7, 4.0), (1.5, 3.0), (20.0, 6.0), (3.0, 15.0)])
+def exposed(generator, track=0.0):
+    """A crowded field with a track, as a detector sees it, and the mask of its full pixels and their neighbours."""
+    light, trails = crowded(generator)
+    image = np.where(trails, 60_000, np.minimum(observed(generator, light + track), 60_000)).astype(np.float32)
+    return image, maximum_filter(image > 59_000, 5)
+
+
+FIELDS = 20
+LEAST = [
+    (0.5, 2.0, 0),
+    (0.5, 4.0, 8),
+    (0.7, 4.0, 18),
+    (1.0, 2.0, 18),
+    (1.0, 4.0, 19),
+    (1.0, 10.0, 19),
+    (1.0, 25.0, 19),
+    (10.0, 4.0, 19),
+]
+"""Peak (sigma) and FWHM (pixel) of tracks longer than half the frame's smaller side, and how many of 20 are found."""
+
+
+def some_line(generator):
+    """Two points of a line of any direction that lies in the frame over at least half of its smaller side."""
+    while True:
+        x, y, angle = generator.uniform(0, SHAPE[1]), generator.uniform(0, SHAPE[0]), generator.uniform(0, np.pi)
+        steps = np.arange(-1200, 1200)
+        xs, ys = x + steps * np.cos(angle), y + steps * np.sin(angle)
+        inside = np.flatnonzero((xs >= 0) & (xs < SHAPE[1]) & (ys >= 0) & (ys < SHAPE[0]))
+        if inside.size > SHAPE[0] / 2:
+            return (xs[inside[0]], ys[inside[0]]), (xs[inside[-1]], ys[inside[-1]])
+
+
+LINES = [
+    ((0, 80), (899, 600)),
+    ((0, 650), (899, 30)),
+    ((300, 0), (420, 699)),
+    ((500, 0), (310, 699)),
+    ((0, 333), (899, 341)),
+]
+PROFILES = [(0.7, 4.0), (1.0, 2.0), (1.0, 10.0), (1.0, 25.0), (3.0, 3.0), (20.0, 6.0)]
+
+
+@pytest.mark.parametrize(("start", "end"), LINES)
+@pytest.mark.parametrize(("peak", "fwhm"), PROFILES)
 def test_injected_tracks_are_found_where_they_are(start, end, peak, fwhm):
     generator = np.random.default_rng(21)
-    image = observed(generator, crowded(generator) + track_light(SHAPE, start, end, peak, fwhm))
-    found = find_tracks(image, SKY, NOISE)
+    image, full = exposed(generator, track_light(SHAPE, start, end, peak, fwhm))
+    found = find_tracks(image, SKY, NOISE, full)
 
     assert len(found) == 1
-    # the profile's noise is 1.6 / sqrt(900), so that the faintest is known to a fraction of its width
+    # the profile's noise is 1.6 / sqrt(700), so that the faintest is known to a fraction of its width
     assert max(distance(found[0], point) for point in (start, end)) < 0.35 * fwhm + 0.5
     # the stretch above half the peak is known to half a pixel on both sides
     assert found[0].width == pytest.approx(fwhm, rel=0.2 + 0.5 / fwhm)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("peak", "fwhm", "least"), LEAST)
+def test_so_many_tracks_of_any_direction_are_found_and_no_others(peak, fwhm, least):
+    found = others = 0
+    for seed in range(FIELDS):
+        generator = np.random.default_rng(100 + seed)
+        start, end = some_line(generator)
+        image, full = exposed(generator, track_light(SHAPE, start, end, peak, fwhm))
+        near = [max(distance(t, p) for p in (start, end)) < fwhm / 2 + 2 for t in find_tracks(image, SKY, NOISE, full)]
+        found += any(near)
+        others += near.count(False)
+
+    assert found >= least
+    assert others == 0
+
+
 def test_two_tracks_that_cross_are_found():
     generator = np.random.default_rng(22)
-    light = crowded(generator) + track_light(SHAPE, (0, 80), (899, 600), 2.0, 4.0)
-    image = observed(generator, light + track_light(SHAPE, (0, 500), (899, 300), 1.0, 5.0))
+    light = track_light(SHAPE, (0, 80), (899, 600), 2.0, 4.0) + track_light(SHAPE, (0, 500), (899, 300), 1.0, 5.0)
+    image, full = exposed(generator, light)
 
-    assert len(find_tracks(image, SKY, NOISE)) == 2
+    assert len(find_tracks(image, SKY, NOISE, full)) == 2
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_stars_spikes_and_galaxies_edge_on_are_no_tracks(seed):
-    generator = np.random.default_rng(seed)
+@pytest.mark.parametrize("seed", range(12))
+def test_stars_spikes_trails_and_galaxies_edge_on_are_no_tracks(seed):
+    image, full = exposed(np.random.default_rng(seed))
 
-    assert find_tracks(observed(generator, crowded(generator)), SKY, NOISE) == []
+    assert find_tracks(image, SKY, NOISE, full) == []
 
 
 def test_noise_constant_and_empty_images_hold_no_track():
