@@ -28,7 +28,6 @@ from awe.kernels.statistics import clipped_statistics, sample
 from awe.kernels.stretch import apply_stretch, cuts
 from awe.kernels.wcs import Wcs, tan
 from awe.kernels.weight import inverse_variance
-from awe.processing.bias import inverse
 from benchmarks.child import Work
 from benchmarks.packages import rates
 
@@ -96,8 +95,8 @@ def reduce_awe(folder: Path) -> Work:
         response, level = flat.rows("IMAGE"), overscan_level(raw, overscan)
         image, flags = calibrate(raw, section, level, bias.rows("IMAGE"), flat=response, flags=flags)
         sky = clipped_statistics(sample(image, flags > 0)).median
-        variances = (inverse(planes.rows("WEIGHT")) for planes in (bias, flat))
-        weight = inverse_variance(sky, response, known["gain"], known["noise"], *variances, flags > 0, image.shape)
+        known_as = (planes.rows("WEIGHT") for planes in (bias, flat))
+        weight = inverse_variance(sky, response, known["gain"], known["noise"], *known_as, flags > 0)
         write_image(folder / "reduced.fits", {"IMAGE": image, "WEIGHT": weight, "FLAGS": flags})
 
     return _on_pixels(call, plane(folder, "image").size)
