@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 from numba import njit
-from scipy.ndimage import binary_dilation, maximum_filter, uniform_filter
+from scipy.ndimage import binary_dilation
 
 from awe.kernels.mesh import cell_edges, fill_and_filter, spread_mesh
 from awe.kernels.sections import Section
@@ -152,10 +152,74 @@ def _measure(pixels, excluded, cell, filter_size, threads) -> Background:
 
 
 def _sources(pixels, found: Background, threshold: float) -> np.ndarray:
-    above = uniform_filter(np.nan_to_num(pixels - found.level, nan=0.0, posinf=0.0, neginf=0.0), 3)
-    above = above > threshold * found.rms / 3
-    wide = maximum_filter(above, 2 * _WINGS + 1)
-    return wide if wide.mean() < _MOST_MASKED else binary_dilation(above, iterations=_CORES)
+    above = np.empty(pixels.shape, np.bool_)
+    count = _peaks(pixels, found.level, found.rms, np.float32(threshold), above)
+    wide = np.empty_like(above)
+    marked = _widened(above, _WINGS, wide) if count else 0
+    return wide if marked < _MOST_MASKED * wide.size else binary_dilation(above, iterations=_CORES)
+
+
+@njit(nogil=True, cache=True)
+def _peaks(pixels, level, rms, threshold, above):
+    """Mark pixels where the mean of 3 x 3 stands above the noise of it; what lies beyond a border is as the border.
+
+    Return how many.
+    """
+    ny, nx = pixels.shape
+    lines = np.empty((3, nx + 2), np.float32)
+    _residuals(pixels[0], level[0], lines[0])
+    count = 0
+    for y in range(ny):
+        if y + 1 < ny:
+            _residuals(pixels[y + 1], level[y + 1], lines[(y + 1) % 3])
+        low, middle, high = lines[max(y - 1, 0) % 3], lines[y % 3], lines[min(y + 1, ny - 1) % 3]
+        limit = np.float32(3) * threshold
+        for x in range(nx):
+            left, centre = low[x] + middle[x] + high[x], low[x + 1] + middle[x + 1] + high[x + 1]
+            peak = left + centre + (low[x + 2] + middle[x + 2] + high[x + 2]) > limit * rms[y, x]
+            above[y, x] = peak
+            count += peak
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _residuals(pixels, level, line):
+    """Fill a line with pixels above the background, 0 for what is not finite, and its ends with their neighbours."""
+    most, size = np.float32(np.inf), pixels.size
+    for x in range(size):
+        value = pixels[x] - level[x]
+        line[x + 1] = value if abs(value) < most else np.float32(0)
+    line[0], line[size + 1] = line[1], line[size]
+
+
+@njit(nogil=True, cache=True)
+def _widened(marked, reach, out):
+    """Mark the squares of 2 reach + 1 pixels around marked ones; return how many pixels that are."""
+    ny, nx = marked.shape
+    near = np.zeros(nx, np.int32)  # rows within reach that have a mark within reach of the column
+    count = 0
+    for y in range(-reach, ny):
+        if y + reach < ny:
+            _add_reach(marked[y + reach], reach, np.int32(1), near)
+        if y - reach > 0:
+            _add_reach(marked[y - reach - 1], reach, np.int32(-1), near)
+        if y >= 0:
+            for x in range(nx):
+                wide = near[x] > 0
+                out[y, x] = wide
+                count += wide
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _add_reach(row, reach, change, near):
+    """Add a change where a mark of a row lies within reach."""
+    done = 0
+    for x in range(row.size):
+        if row[x]:
+            for place in range(max(done, x - reach), min(row.size, x + reach + 1)):
+                near[place] += change
+            done = min(row.size, x + reach + 1)
 
 
 @njit(nogil=True, cache=True)

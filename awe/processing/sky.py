@@ -7,7 +7,7 @@ import numpy as np
 from awe.kernels.background import background_map
 from awe.kernels.cosmics import flag_cosmic_rays
 from awe.kernels.flags import PixelFlag
-from awe.kernels.statistics import clipped_statistics
+from awe.kernels.statistics import clipped_statistics, sample
 from awe.kernels.tracks import find_tracks, track_mask
 from awe.kernels.weight import inverse_variance
 from awe.model.frame import Frame
@@ -61,18 +61,19 @@ def _flags(products: Products, *frames: Frame | None) -> np.ndarray:
     return flags
 
 
-@makes(BackgroundFrame, version=5)
+@makes(BackgroundFrame, version=6)
 def make_background_frame(product: BackgroundFrame, products: Products) -> None:
-    """Measure the sky below the sources, and its noise; the second plane is the noise (adu), the third the mesh."""
+    """Measure the sky below the sources; the second and third plane are the meshes of it and of its noise (adu)."""
     reduced, p = product.reduced, product.parameters
     image = products.plane(reduced, "IMAGE")
     bad = _flags(products, reduced, product.cosmics, product.satellites) > 0
     found = background_map(image, bad, cell=p.cell, filter_size=p.filter_size, mask_sources=SOURCES)
     product.level, product.rms = float(np.median(found.mesh)), float(np.median(found.mesh_rms))
-    products.write(product, {"IMAGE": found.level, "RMS": found.rms, "MESH": found.mesh.astype(np.float32)})
+    meshes = {"MESH": found.mesh.astype(np.float32), "MESH_RMS": found.mesh_rms.astype(np.float32)}
+    products.write(product, {"IMAGE": found.level, **meshes})
 
 
-@makes(WeightFrame, version=2)
+@makes(WeightFrame, version=3)
 def make_weight_frame(product: WeightFrame, products: Products) -> None:
     """Compute the inverse variance of each pixel of a reduced frame, and join its flags."""
     reduced = product.reduced
@@ -84,7 +85,7 @@ def make_weight_frame(product: WeightFrame, products: Products) -> None:
         flags[flat < product.parameters.minimum_response] |= np.uint8(PixelFlag.COLD)
     response = 1.0 if flat is None else flat
     weight = inverse_variance(sky, response, reduced.gain, reduced.noise, bias_weight, flat_weight, flags > 0)
-    _measure(product, weight, products.plane(reduced, "IMAGE") - sky)
+    _measure(product, weight, products.plane(reduced, "IMAGE"), sky)
     product.bunit = "adu-2"
     products.write(product, {"WEIGHT": weight, "FLAGS": flags})
 
@@ -96,11 +97,12 @@ def _image_and_weight(frame: Any, products: Products) -> tuple[np.ndarray | None
     return products.plane(frame, "IMAGE"), products.plane(frame, "WEIGHT")
 
 
-def _measure(product: WeightFrame, weight: np.ndarray, image: np.ndarray) -> None:
-    good = weight > 0
-    if not good.any():
+def _measure(product: WeightFrame, weight: np.ndarray, image: np.ndarray, sky: np.ndarray) -> None:
+    bad = weight == 0
+    if bad.all():
         raise ValueError("all pixels of the frame are bad: no weight can be given")
-    product.median_weight = float(np.median(weight[good]))
-    product.bad_fraction = float(1 - good.mean())
-    pulls = clipped_statistics(image[good] * np.sqrt(weight[good]))
+    weights = sample(weight, bad)
+    product.median_weight = float(np.median(weights))
+    product.bad_fraction = float(bad.mean())
+    pulls = clipped_statistics((sample(image, bad) - sample(sky, bad)) * np.sqrt(weights))
     product.noise_ratio = pulls.sigma
