@@ -154,7 +154,7 @@ def _measure(pixels, excluded, cell, filter_size, threads) -> Background:
 def _sources(pixels, found: Background, threshold: float) -> np.ndarray:
     above = np.empty(pixels.shape, np.bool_)
     count = _peaks(pixels, found.level, found.rms, np.float32(threshold), above)
-    wide = np.empty_like(above)
+    wide = np.zeros_like(above)
     marked = _widened(above, _WINGS, wide) if count else 0
     return wide if marked < _MOST_MASKED * wide.size else binary_dilation(above, iterations=_CORES)
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import sep
 from scipy.interpolate import CubicSpline
+from scipy.ndimage import binary_dilation, maximum_filter, uniform_filter
 
-from awe.kernels.background import background_map
+from awe.kernels.background import _sources, background_map
 from awe.kernels.mesh import cell_edges, fill_and_filter, spread_mesh
 
 NOISE = 20.0
@@ -172,3 +173,18 @@ def test_threads_change_nothing():
 
     np.testing.assert_array_equal(one.level, three.level)
     np.testing.assert_array_equal(one.rms, three.rms)
+
+
+@pytest.mark.parametrize("sources", [0, 1, 2000])
+def test_pixels_near_peaks_of_the_mean_of_nine_are_masked(sources):
+    rng = np.random.default_rng(sources)
+    image = rng.normal(0, 1, (140, 170)).astype(np.float32)
+    image[rng.integers(0, 140, sources), rng.integers(0, 170, sources)] += 40
+    image[3, 4] = np.nan
+    found = background_map(image, cell=32)
+    mean = uniform_filter(np.nan_to_num(image - found.level), 3)
+    peaks = mean > 5 * found.rms / 3
+    expected = maximum_filter(peaks, 17)
+    if expected.mean() >= 0.5:
+        expected = binary_dilation(peaks, iterations=3)
+    np.testing.assert_array_equal(_sources(image, found, 5.0), expected)
