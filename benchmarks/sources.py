@@ -1,29 +1,49 @@
 """Sources of one frame: detection, measurement, PSF, beside the truth of the simulated night."""
 
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
-from awe.kernels.background import background_map
+from awe.kernels.background import background_mesh
 from awe.kernels.detection import catalogue_of, find, stars
-from awe.kernels.planes import Rows, Scene, scene
+from awe.kernels.mesh import spread_rows
+from awe.kernels.planes import Rows, Scene
 from awe.kernels.psf_model import measure_with_psf, model_psf
+from awe.kernels.sections import Section
 from benchmarks.child import Work, own_memory
 from benchmarks.kernels import THREADS, described
 from benchmarks.sky_truth import against_truth, fluxes_against_truth
 
 
-def _scene(folder: Path) -> Scene:
-    def read(name: str) -> np.ndarray:
-        return np.asarray(fits.getdata(folder / f"scene/{name}0.fits"), np.uint8 if name == "flags" else np.float32)
+@dataclass(frozen=True)
+class _Frame:
+    """A frame of the scene: planes on files, of which rows are read when they are needed."""
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        image, weight, flags = pool.map(read, ("image", "weight", "flags"))
-    background = background_map(image, weight=weight, cell=64, threads=THREADS)
-    return scene(Rows(image, weight, flags, background.level), described(folder)["gain"])
+    image: np.ndarray
+    weight: np.ndarray
+    flags: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.image.shape[0], self.image.shape[1]
+
+    def read(self, section: Section) -> tuple[np.ndarray, np.ndarray, None]:
+        return self.image[section.slices], self.weight[section.slices], None
+
+
+def _scene(folder: Path) -> Scene:
+    planes = (fits.open(folder / f"scene/{name}0.fits", memmap=True)[0].data for name in ("image", "weight", "flags"))
+    frame = _Frame(*planes)
+    mesh, _ = background_mesh(frame, cell=64, threads=THREADS)
+
+    def rows(y0: int, y1: int) -> Rows:
+        part, level = slice(y0, y1), spread_rows(mesh, frame.shape, y0, y1)
+        return Rows(frame.image[part], frame.weight[part], frame.flags[part], level)
+
+    return Scene(rows, frame.shape, described(folder)["gain"])
 
 
 def _pixels(folder: Path) -> float:

@@ -69,6 +69,10 @@ def _selection_options(cls: type) -> list[click.Option]:
     options.append(
         click.Option(["--grid"], metavar="NAME", help="grid target; without it, one is laid out for the target")
     )
+    if "detection" in inputs(cls):
+        options.append(
+            click.Option(["--detect-on"], type=int, metavar="ID", help="detect the sources on this other frame")
+        )
     if "source_lists" in inputs(cls):
         several = click.Option(
             ["--source-list", "source_lists"], type=int, multiple=True, metavar="ID", help="associate these lists"
@@ -124,7 +128,7 @@ def _split(text: str) -> tuple[type, str, str]:
 
 def planned(session: Any, cls: Any, given: dict[str, Any]) -> Plan:
     """Return the plan for what the options select."""
-    names = (*_SELECTION, "frame", "grid", "source_lists")
+    names = (*_SELECTION, "frame", "grid", "source_lists", "detect_on")
     selection = {name: given.get(name) for name in names if given.get(name) not in (None, ())}
     if "source_lists" in selection:
         selection["source_lists"] = list(selection["source_lists"])
@@ -198,5 +202,6 @@ make = TargetGroup(
     \b
     Example: awe make Coadd --object M67 --filter g --workers 8
              awe make SourceList --frame 812 --detect-thresh 3
+             awe make SourceList --object M67 --detect-on 812
     """,
 )

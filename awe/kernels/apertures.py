@@ -10,6 +10,9 @@ from awe.kernels.stamps import MISSING, OUTSIDE, REPLACED
 SUBPIXELS = 7
 RINGS = 8
 """Rings per pixel in which the growth of a source is summed."""
+ROUGH = 1.5
+"""How far (pixel) the radius of some light may be from what whole pixels tell."""
+HALF_DIAGONAL = 0.71
 PETROSIAN_RINGS = 4
 """Rings per unit of A_IMAGE."""
 
@@ -43,18 +46,17 @@ def _box(shape, x, y, half_x, half_y):
 
 
 @njit(cache=True, nogil=True)
-def ellipse_sum(values, spreads, states, bits, x, y, a, b, theta):
-    """Return flux, variance, area, replaced area, area off the image, and all flags, of an ellipse.
+def ellipse_sum(values, spreads, states, x, y, a, b, theta):
+    """Return flux, variance, area, replaced area, and area off the image, of an ellipse.
 
     (x, y) is the centre on the stamp; a and b are semi-axes (pixel), theta (radian) is from x towards y.
     """
     cxx, cyy, cxy = conic(a, b, theta)
     determinant = cxx * cyy - cxy**2 / 4
     half_x, half_y = math.sqrt(cyy / determinant), math.sqrt(cxx / determinant)
-    margin = 0.71 * math.sqrt(cxx + cyy)
+    margin = 0.5001 * math.sqrt(cxx + cyy + abs(cxy))  # of the corner of a pixel that is farthest from its middle
     inner, outer = max(1 - margin, 0.0) ** 2, (1 + margin) ** 2
     flux = variance = area = replaced = outside = 0.0
-    seen = np.uint8(0)
     first_j, last_j, first_i, last_i = _box(values.shape, x, y, half_x, half_y)
     for j in range(first_j, last_j + 1):
         dy = j - y
@@ -70,12 +72,26 @@ def ellipse_sum(values, spreads, states, bits, x, y, a, b, theta):
             flux += share * values[j, i]
             variance += share * spreads[j, i]
             area += share
-            seen |= bits[j, i]
             if (state == REPLACED) | (state == MISSING):
                 replaced += share
             if state == OUTSIDE:
                 outside += share
-    return flux, variance, area, replaced, outside, seen
+    return flux, variance, area, replaced, outside
+
+
+@njit(cache=True, nogil=True)
+def ellipse_flags(bits, x, y, a, b, theta):
+    """Return all flags of the pixels that an ellipse touches; see `ellipse_sum`."""
+    cxx, cyy, cxy = conic(a, b, theta)
+    determinant = cxx * cyy - cxy**2 / 4
+    half_x, half_y = math.sqrt(cyy / determinant), math.sqrt(cxx / determinant)
+    seen = np.uint8(0)
+    first_j, last_j, first_i, last_i = _box(bits.shape, x, y, half_x, half_y)
+    for j in range(first_j, last_j + 1):
+        for i in range(first_i, last_i + 1):
+            if bits[j, i] & ~seen and _share(i - x, j - y, cxx, cyy, cxy) > 0:
+                seen |= bits[j, i]
+    return seen
 
 
 @njit(cache=True, nogil=True)
@@ -138,13 +154,46 @@ def petrosian_radius(values, x, y, a, b, theta, ratio):
 @njit(cache=True, nogil=True)
 def light_radius(values, x, y, reach, wanted):
     """Return the radius (pixel) of the circle that holds the light `wanted` (adu); `reach` if none within it does."""
-    growth = np.zeros(math.ceil(reach * RINGS) + 1)
+    near = _rough_radius(values, x, y, reach, wanted)
+    radius = _crossing(values, x, y, max(near - ROUGH, 0.0), min(near + ROUGH, reach), wanted)
+    if radius < 0:  # the light of the inner parts falls off again, or that of whole pixels misled
+        radius = _crossing(values, x, y, 0.0, reach, wanted)
+    return radius if radius >= 0 else reach
+
+
+@njit(cache=True, nogil=True)
+def _rough_radius(values, x, y, reach, wanted):
+    """Return `light_radius` as if all light of a pixel were in its middle."""
+    growth = np.zeros(math.ceil(reach) + 2)
+    first_j, last_j, first_i, last_i = _box(values.shape, x, y, reach, reach)
+    for j in range(first_j, last_j + 1):
+        for i in range(first_i, last_i + 1):
+            ring = int(math.sqrt((i - x) ** 2 + (j - y) ** 2))
+            if ring < growth.size:
+                growth[ring] += values[j, i]
+    light = 0.0
+    for ring in range(growth.size):
+        light += growth[ring]
+        if light >= wanted:
+            return ring + 0.5
+    return reach
+
+
+@njit(cache=True, nogil=True)
+def _crossing(values, x, y, low, high, wanted):
+    """Return the first radius between `low` and `high` that holds the light `wanted`; -1 if it is not there."""
+    growth = np.zeros(math.ceil(high * RINGS) + 1)
+    light = 0.0
+    inside, reach = max(low - HALF_DIAGONAL, 0.0) ** 2, high + HALF_DIAGONAL
     first_j, last_j, first_i, last_i = _box(values.shape, x, y, reach, reach)
     for j in range(first_j, last_j + 1):
         for i in range(first_i, last_i + 1):
             dx, dy = i - x, j - y
             distance = dx * dx + dy * dy
-            if distance > (reach + 1) ** 2:
+            if distance > reach * reach:
+                continue
+            if distance < inside:
+                light += values[j, i]
                 continue
             # the nearer, the more the square of the pixel matters
             parts = 5 if distance < 16 else 3 if distance < 64 else 1
@@ -156,12 +205,15 @@ def light_radius(values, x, y, reach, wanted):
                     ring = int(math.sqrt(sx * sx + sy * sy) * RINGS)
                     if ring < growth.size:
                         growth[ring] += value
-    light = 0.0
-    for ring in range(growth.size):
+    first = math.ceil(low * RINGS)
+    light += growth[:first].sum()
+    if first > 0 and light >= wanted:
+        return -1.0
+    for ring in range(first, growth.size):
         if light + growth[ring] >= wanted:
             # evenly bright within a ring
             part = (wanted - light) / growth[ring] if growth[ring] > 0 else 0.0
             inner, outer = ring / RINGS, (ring + 1) / RINGS
             return math.sqrt(inner**2 + max(part, 0.0) * (outer**2 - inner**2))
         light += growth[ring]
-    return reach
+    return -1.0

@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -103,8 +102,12 @@ class Strips(Protocol):
         ...
 
 
-def background_mesh(pixels: Strips, cell: int = 128, filter_size: int = 3) -> tuple[np.ndarray, np.ndarray]:
+def background_mesh(
+    pixels: Strips, cell: int = 128, filter_size: int = 3, threads: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Measure the meshes of `background_map`, of an image that is read a row of cells at a time.
+
+    `awe.kernels.mesh.spread_rows` makes of them what `background_map` returns, a few rows at a time.
 
     Returns
     -------
@@ -113,11 +116,14 @@ def background_mesh(pixels: Strips, cell: int = 128, filter_size: int = 3) -> tu
     _check_sizes(cell, filter_size)
     ny, nx = pixels.shape
     rows, columns = cell_edges(ny, cell), cell_edges(nx, cell)
-    found = []
-    for y0, y1 in pairwise(int(edge) for edge in rows):
+
+    def measure(y0: int, y1: int) -> tuple[np.ndarray, np.ndarray]:
         image, weight, _ = pixels.read(Section(0, nx, y0, y1))
         bad = ~(np.asarray(weight, np.float32) > 0)
-        found.append(_mesh(np.ascontiguousarray(image, np.float32), bad, np.array([0, y1 - y0]), columns))
+        return _mesh(np.ascontiguousarray(image, np.float32), bad, np.array([0, y1 - y0]), columns)
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(measure, rows[:-1].tolist(), rows[1:].tolist()))
     meshes = (np.concatenate([row[k] for row in found]) for k in (0, 1))
     mesh, mesh_rms = (fill_and_filter(each, filter_size) for each in meshes)
     return mesh, mesh_rms

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from awe.kernels.flags import PixelFlag
 from awe.kernels.isophotes import Isophotes, isophotes
-from awe.kernels.measuring import Catalogue, SourceFlag, catalogue_type, measured
+from awe.kernels.measuring import Catalogue, SourceFlag, WeightFlag, catalogue_type, measured
 from awe.kernels.planes import Rows, Scene, scene
 from awe.kernels.thresholding import pixels_above
 
@@ -18,6 +18,7 @@ __all__ = [
     "Catalogue",
     "SourceFlag",
     "Stars",
+    "WeightFlag",
     "catalogue_of",
     "catalogue_type",
     "detect",
@@ -122,7 +123,8 @@ def detect_in(
     threads : int
     measure_on : Scene, optional
         Another image of the same pixels on which the sources are measured (dual-image mode): positions of isophotes,
-        shapes and areas are of `where`, windowed positions, fluxes, flags and background of `measure_on`.
+        shapes, areas, ellipses and the middles of the circles are of `where`, so that colours compare equal light;
+        windowed positions, fluxes, flags and background are of `measure_on`.
 
     Returns
     -------
@@ -130,8 +132,10 @@ def detect_in(
         SExtractor's names, but (0, 0) is the centre of the first pixel, and ERRX_IMAGE, ERRY_IMAGE, ERRXWIN_IMAGE,
         ERRYWIN_IMAGE are standard deviations. KRON_RADIUS is in units of A_IMAGE, THETA_IMAGE in degrees from x to y,
         PEAK above the background. FLUX_AUTO is the sum in the Kron ellipse of max(2.5 KRON_RADIUS, 3.5) A_IMAGE.
-        FWHM_IMAGE is that of a round Moffat profile. IMAFLAGS are of the ellipse 3 A_IMAGE x 3 B_IMAGE. STELLARITY
-        is described at `awe.kernels.stellarity`. No source: no rows.
+        FWHM_IMAGE is that of a round Moffat profile. FLAGS are bits of `SourceFlag`, FLAGS_WEIGHT of `WeightFlag`.
+        IMAFLAGS are the bits of `flags` in the ellipse 3 A_IMAGE x 3 B_IMAGE, IMAFLAGS_ISO those of the pixels above
+        the threshold, of which NIMAFLAGS_ISO have any. STELLARITY is described at `awe.kernels.stellarity`. No
+        source: no rows.
 
     Raises
     ------
@@ -147,7 +151,8 @@ def detect_in(
         clean=clean,
         threads=threads,
     )
-    return catalogue_of(measure_on or where, found, apertures, threads)
+    rows = catalogue_of(where, found, apertures, threads)
+    return rows if measure_on is None else catalogue_of(measure_on, found, apertures, threads, rows)
 
 
 def find(
@@ -171,12 +176,19 @@ def find(
 
 
 def catalogue_of(
-    scene: Scene, found: Isophotes, apertures: Sequence[float] = (5.0, 10.0, 20.0), threads: int = 1
+    scene: Scene,
+    found: Isophotes,
+    apertures: Sequence[float] = (5.0, 10.0, 20.0),
+    threads: int = 1,
+    apertures_of: Catalogue | None = None,
 ) -> Catalogue:
-    """Measure sources on a scene: that on which they were found, or another of the same shape."""
+    """Measure sources on a scene: that on which they were found, or another of the same shape.
+
+    In the latter case `apertures_of` is their catalogue on the first: equal ellipses and circles are laid on both.
+    """
     if scene.shape != found.pixels.shape:
         raise ValueError(f"the image to measure on has shape {scene.shape}, the other {found.pixels.shape}")
-    return measured(scene, found, tuple(apertures), stars, threads)
+    return measured(scene, found, tuple(apertures), stars, threads, apertures_of)
 
 
 def stars(

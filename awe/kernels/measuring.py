@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from awe.kernels.flags import PixelFlag
 from awe.kernels.isophotes import Isophotes
 from awe.kernels.photometry import Plane, circle_sums, measure_sources
 from awe.kernels.planes import Scene
@@ -20,14 +21,35 @@ REACH = 22
 
 
 class SourceFlag(IntFlag):
-    """Bits of FLAGS: the lowest five as in SExtractor, which has no other use for the sixth than a full memory."""
+    """Bits of FLAGS: the lowest eight are those of SExtractor, of which two tell of a full memory and never occur."""
 
     NEIGHBOURS = 1
+    """More than a tenth of the Kron ellipse belongs to neighbours, or has no value."""
     BLENDED = 2
+    """Separated from others that it touches."""
     SATURATED = 4
+    """A pixel above the threshold is saturated."""
     TRUNCATED = 8
+    """The area above the threshold touches the border of the image."""
     APERTURE_INCOMPLETE = 16
+    """The Kron ellipse or an aperture reaches beyond the border of the image."""
+    ISOPHOTE_INCOMPLETE = 32
+    """A pixel above the threshold has no value: it was bridged when sources were looked for."""
+    DEBLENDING_OVERFLOW = 64
+    """Memory was full while blends were separated: never, as there is no limit but that of the machine."""
+    EXTRACTION_OVERFLOW = 128
+    """Memory was full while pixels were joined: never, for the same reason."""
     WINDOW_FAILED = 256
+    """The windowed position did not converge; it is that of the isophote."""
+
+
+class WeightFlag(IntFlag):
+    """Bits of FLAGS_WEIGHT, as in SExtractor."""
+
+    MEASURED = 1
+    """A pixel above the threshold has weight 0, or no value, on the image that is measured."""
+    DETECTED = 2
+    """The same on the image on which it was detected; where that is the same image, both are set."""
 
 
 def catalogue_type(apertures: int) -> np.dtype[Any]:
@@ -37,7 +59,7 @@ def catalogue_type(apertures: int) -> np.dtype[Any]:
     single += ["ERRA_IMAGE", "ERRB_IMAGE", "ERRTHETA_IMAGE", "ELLIPTICITY", "KRON_RADIUS", "PETRO_RADIUS"]
     single += [f"FLUX{error}_{kind}" for kind in ("ISO", "AUTO", "PETRO") for error in ("", "ERR")]
     single += ["FLUX_RADIUS", "FWHM_IMAGE", "PEAK", "BACKGROUND", "STELLARITY"]
-    whole = ["ISOAREA_IMAGE", "FLAGS", "IMAFLAGS"]
+    whole = ["ISOAREA_IMAGE", "FLAGS", "FLAGS_WEIGHT", "IMAFLAGS", "IMAFLAGS_ISO", "NIMAFLAGS_ISO"]
     fields: list[Any] = [("NUMBER", "i4"), *((name, "f8") for name in double), *((name, "f4") for name in single)]
     fields += [(name, "f4", (apertures,)) for name in ("FLUX_APER", "FLUXERR_APER")]
     return np.dtype(fields + [(name, "i4") for name in whole])
@@ -49,6 +71,7 @@ def measured(
     apertures: tuple[float, ...],
     choose_stars: Callable[[Catalogue], Any],
     threads: int = 1,
+    apertures_of: Catalogue | None = None,
 ) -> Catalogue:
     """Measure sources on an image.
 
@@ -61,6 +84,9 @@ def measured(
     choose_stars : callable
         Gives the stars of a catalogue and their seeing, for STELLARITY.
     threads : int
+    apertures_of : Catalogue, optional
+        The same sources, measured on the image on which they were found: the ellipses and the middles of the circles
+        are taken from it.
     """
     rows = np.zeros(len(found.rows), catalogue_type(len(apertures)))
     if not len(rows):
@@ -71,22 +97,26 @@ def measured(
     regions = Regions(scene, found, rows["X_IMAGE"], rows["Y_IMAGE"], reach, threads)
 
     def measure(plane: Plane, x0: int, y0: int, chosen: NDArray[np.int64]) -> None:
-        _fill_measured(rows, found, chosen, plane, x0, y0, apertures)
+        _fill_measured(rows, found, chosen, plane, x0, y0, apertures, apertures_of)
 
     regions.visit(measure)
+    seen = rows if apertures_of is None else apertures_of
+    rows["FLAGS_WEIGHT"] |= np.where(seen["FLAGS_WEIGHT"] & WeightFlag.MEASURED, int(WeightFlag.DETECTED), 0)
     rows["BACKGROUND"] = regions.background(rows["X_IMAGE"], rows["Y_IMAGE"])
     _fill_stellarity(rows, regions, choose_stars(rows))
     return rows
 
 
 def _fill_measured(
-    rows: Catalogue, found: Isophotes, chosen: NDArray[np.int64], plane: Plane, x0: int, y0: int, apertures: Any
-) -> None:
+    rows: Catalogue, found: Isophotes, chosen: NDArray[np.int64], plane: Plane, x0: int, y0: int, apertures: Any,
+    apertures_of: Catalogue | None,
+) -> None:  # fmt: skip
     """Measure the chosen sources on a plane whose first pixel is (x0, y0) of the image."""
     picked = rows[chosen]
     shape = picked["A_IMAGE"], picked["B_IMAGE"], np.radians(picked["THETA_IMAGE"].astype(np.float64))
     x, y, number = picked["X_IMAGE"] - x0, picked["Y_IMAGE"] - y0, picked["NUMBER"]
-    new, sums = measure_sources(plane, x, y, shape, number, found.pixels_of(chosen, x0, y0), apertures)
+    given = _geometry(apertures_of[chosen], x0, y0) if apertures_of is not None else None
+    new, sums = measure_sources(plane, x, y, shape, number, found.pixels_of(chosen, x0, y0), apertures, given)
     with np.errstate(invalid="ignore"):
         error_x, error_y = np.sqrt(new["var_x"]), np.sqrt(new["var_y"])
     photons = 1 / plane.gain
@@ -100,7 +130,10 @@ def _fill_measured(
         "FLUX_RADIUS": new["radius"],
         "FWHM_IMAGE": new["fwhm"],
         "PEAK": new["peak"],
+        "FLAGS_WEIGHT": int(WeightFlag.MEASURED) * (new["bad"] > 0),
         "IMAFLAGS": new["flags"],
+        "IMAFLAGS_ISO": new["flags_iso"],
+        "NIMAFLAGS_ISO": new["flagged"],
         "FLUX_APER": sums[:, :, 0],
         "FLUXERR_APER": np.sqrt(sums[:, :, 1] + photons * np.maximum(sums[:, :, 0], 0)),
     }
@@ -111,10 +144,17 @@ def _fill_measured(
         rows[name][chosen] = column
     rows["FLAGS"][chosen] |= (
         int(SourceFlag.NEIGHBOURS) * (new["replaced"] > 0.1)
-        | int(SourceFlag.SATURATED) * new["saturated"]
+        | int(SourceFlag.SATURATED) * (new["flags_iso"] & PixelFlag.SATURATED > 0)
         | int(SourceFlag.APERTURE_INCOMPLETE) * (new["outside"] > 0)
+        | int(SourceFlag.ISOPHOTE_INCOMPLETE) * (new["bad"] > 0)
         | int(SourceFlag.WINDOW_FAILED) * ~new["converged"]
     )
+
+
+def _geometry(seen: Catalogue, x0: int, y0: int) -> NDArray[np.float64]:
+    """Return the radii of the ellipses, and the middles of the circles, of sources seen on another image."""
+    names = ("KRON_RADIUS", "PETRO_RADIUS", "XWIN_IMAGE", "YWIN_IMAGE")
+    return np.column_stack([seen[name] for name in names]) - [0, 0, x0, y0]
 
 
 def _fill_shapes(rows: Catalogue, objects: NDArray[Any]) -> None:
@@ -152,9 +192,8 @@ def _fill_stellarity(rows: Catalogue, regions: Regions, locus: Any) -> None:
 
     def measure(plane: Plane, x0: int, y0: int, chosen: NDArray[np.int64]) -> None:
         x, y, number = rows["XWIN_IMAGE"][chosen] - x0, rows["YWIN_IMAGE"][chosen] - y0, rows["NUMBER"][chosen]
-        for column, radius in ((0, CORE * locus.seeing), (2, WHOLE * locus.seeing)):
-            sums = circle_sums(plane, x, y, radius, number)
-            light[chosen, column], light[chosen, column + 1] = sums.flux, sums.error
+        sums = circle_sums(plane, x, y, locus.seeing * np.array([[CORE, WHOLE]]), number)
+        light[chosen, ::2], light[chosen, 1::2] = sums.flux, sums.error
 
     regions.visit(measure)
     rows["STELLARITY"] = stellarity(*light.T, locus.selected)

@@ -34,6 +34,14 @@ def spread_mesh(mesh: np.ndarray, shape: tuple[int, int], overshoot: bool = True
     return out
 
 
+def spread_rows(mesh: np.ndarray, shape: tuple[int, int], y0: int, y1: int) -> np.ndarray:
+    """Return the rows y0 to y1 of what `spread_mesh` returns."""
+    out = np.empty((y1 - y0, shape[1]), np.float32)
+    columns, curvatures = columns_of(np.ascontiguousarray(mesh, np.float64))
+    _spread_rows(columns, curvatures, shape, y0, out)
+    return out
+
+
 def cell_edges(length: int, cell: int) -> np.ndarray:
     """Return the first pixel of each cell along an axis, and the length at the end."""
     count = max(1, round(length / cell))
@@ -177,6 +185,13 @@ def _nodes_of_row(columns, curvatures, height, y, nodes):
     place = (y + 0.5) * columns.shape[1] / height - 0.5
     for i in range(nodes.size):
         nodes[i] = _evaluate(columns[i], curvatures[i], place)
+
+
+@njit(nogil=True, cache=True)
+def _spread_rows(columns, curvatures, shape, y0, out):
+    nodes = np.empty(columns.shape[0])
+    for y in range(out.shape[0]):
+        spread_part_of_row(columns, curvatures, shape, y0 + y, 0, nodes, out[y])
 
 
 @njit(nogil=True, cache=True)

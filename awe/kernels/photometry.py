@@ -7,28 +7,33 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from awe.kernels.apertures import ellipse_sum, kron_radius, light_radius, petrosian_radius
+from awe.kernels.apertures import ellipse_flags, ellipse_sum, kron_radius, light_radius, petrosian_radius
 from awe.kernels.centring import profile_width, windowed_position
-from awe.kernels.stamps import cut
+from awe.kernels.stamps import cut, mirror
 
 Array = NDArray[np.float64]
 
 KRON_FACTOR, KRON_MINIMUM = 2.5, 3.5
 PETROSIAN_FACTOR, PETROSIAN_RATIO = 2.0, 0.2
 MIRRORINGS = 10
+USUAL_REACH = 7.5
+"""Pixels within so many A_IMAGE are cut out first: enough for the ellipses and the windows of most sources."""
 SIGMA_PER_HALF_LIGHT_RADIUS = 2 / math.sqrt(8 * math.log(2))
 
 MEASURED = np.dtype(
     [
         *((name, "f8") for name in ("x", "y", "var_x", "var_y", "iso", "iso_variance", "peak", "kron", "petrosian")),
         *((name, "f8") for name in ("auto", "auto_variance", "petro", "petro_variance", "radius", "fwhm")),
-        *((name, "f8") for name in ("replaced", "outside")),
-        ("saturated", "?"),
+        *((name, "f8") for name in ("replaced", "outside", "at_x", "at_y")),
         ("converged", "?"),
-        ("flags", "u1"),
+        *((name, "u1") for name in ("flags", "flags_iso")),
+        *((name, "i4") for name in ("flagged", "bad")),
     ]
 )
-"""What is measured of a source; variances without photon noise; radii of Kron and Petrosian in units of the rms."""
+"""What is measured of a source; variances without photon noise; radii of Kron and Petrosian in units of the rms.
+
+`at_x` and `at_y` are the middle of the circles, `flags` are of an ellipse, `flags_iso` of the pixels above the
+threshold, of which `flagged` have any and `bad` have no value."""
 
 
 @dataclass(frozen=True)
@@ -85,20 +90,22 @@ class ApertureSums:
 
 
 def circle_sums(plane: Plane, x: Array, y: Array, radius: ArrayLike, number: ArrayLike) -> ApertureSums:
-    """Sum the image in one circle per source.
+    """Sum the image in one circle per source, or in several.
 
     Parameters
     ----------
     plane : Plane
     x, y : array of n, pixel
-    radius : float or array of n, pixel
+    radius : float, array of n, or array (n, m) or (1, m), pixel
     number : array of n int
         Number of the source in `plane.segmentation`; 0 = every segment belongs to a neighbour.
     """
-    sums = np.zeros((len(x), 5))
-    radii = np.broadcast_to(np.asarray(radius, np.float64), np.shape(x))
-    _circle_sums(*plane.arrays, np.asarray(number, np.int64), *_floats(x, y, radii), sums)
-    flux, variance, area, replaced, outside = sums.T
+    radii = np.asarray(radius, np.float64)
+    shape = (len(x), radii.shape[1]) if radii.ndim == 2 else (len(x),)
+    sums = np.zeros((5, *shape))
+    each = np.broadcast_to(radii, shape).reshape(len(x), -1)
+    _circle_sums(*plane.arrays, np.asarray(number, np.int64), *_floats(x, y, each), sums.reshape(5, *each.shape))
+    flux, variance, area, replaced, outside = sums
     variance = variance + np.maximum(flux, 0) / plane.gain
     area = np.maximum(area, 1e-9)
     return ApertureSums(flux, np.sqrt(variance), area, replaced / area, outside / area)
@@ -141,6 +148,7 @@ def measure_sources(
     number: ArrayLike,
     pixels: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]],
     apertures: ArrayLike,
+    given: Array | None = None,
 ) -> tuple[NDArray[np.void], Array]:
     """Measure all that a catalogue tells of sources, each on a stamp of its own.
 
@@ -156,6 +164,8 @@ def measure_sources(
         First pixel of each source (n + 1), x and y of the pixels, and their order, as in `awe.kernels.isophotes`.
     apertures : array of m, pixel
         Diameters.
+    given : array (n, 4), optional
+        Radii of Kron and Petrosian, and x and y of the middle of the circles, if they are not to be measured.
 
     Returns
     -------
@@ -164,7 +174,8 @@ def measure_sources(
     rows, sums = np.zeros(len(x), MEASURED), np.zeros((len(x), np.size(apertures), 2))
     number = np.asarray(number, np.int64)
     diameters = np.atleast_1d(np.asarray(apertures, np.float64))
-    _measure(*plane.arrays, number, *_floats(x, y, *shape), *pixels, diameters, 1 / plane.gain, rows, sums)
+    geometry = np.zeros((0, 4)) if given is None else np.ascontiguousarray(given, np.float64)
+    _measure(*plane.arrays, number, *_floats(x, y, *shape), *pixels, diameters, 1 / plane.gain, geometry, rows, sums)
     return rows, sums
 
 
@@ -175,22 +186,24 @@ def _floats(*arrays: ArrayLike) -> list[Array]:
 @njit(cache=True, nogil=True)
 def _circle_sums(image, variance, bad, segmentation, flags, number, x, y, radius, sums):
     for k in range(x.size):
-        r = radius[k]
-        v, s, states, bits, x0, y0, _ = cut(
-            image, variance, bad, segmentation, flags, number[k], x[k], y[k], r + 1
+        v, s, states, _, x0, y0, _ = cut(
+            image, variance, bad, segmentation, flags, number[k], x[k], y[k], radius[k].max() + 1
         )  # fmt: skip
-        flux, noise, area, replaced, outside, _ = ellipse_sum(v, s, states, bits, x[k] - x0, y[k] - y0, r, r, 0.0)
-        sums[k, 0], sums[k, 1], sums[k, 2], sums[k, 3], sums[k, 4] = flux, noise, area, replaced, outside
+        for m in range(radius.shape[1]):
+            r = radius[k, m]
+            found = ellipse_sum(v, s, states, x[k] - x0, y[k] - y0, r, r, 0.0)
+            for n in range(5):
+                sums[n, k, m] = found[n]
 
 
 @njit(cache=True, nogil=True)
-def _centred(image, variance, bad, segmentation, flags, number, x, y, sigma, per_electron):
-    """Return the windowed position, its variances and whether it converged; pixels are mirrored around itself."""
+def _centred(image, variance, bad, segmentation, number, x, y, sigma, per_electron, v, s, states, x0, y0, touched):
+    """Return the windowed position, its variances and whether it converged; pixels are mirrored around itself.
+
+    The stamp must reach 6 sigma and two pixels around (x, y).
+    """
     centre_x, centre_y = x, y
     for _ in range(MIRRORINGS):
-        v, s, states, _, x0, y0, touched = cut(
-            image, variance, bad, segmentation, flags, number, centre_x, centre_y, 6 * sigma + 2
-        )  # fmt: skip
         at_x, at_y, var_x, var_y, converged = windowed_position(
             v, s, states, centre_x - x0, centre_y - y0, sigma, per_electron
         )
@@ -201,74 +214,103 @@ def _centred(image, variance, bad, segmentation, flags, number, x, y, sigma, per
         centre_x, centre_y = at_x, at_y
         if not touched or moved < 1e-3:
             break
+        touched = mirror(
+            image, variance, bad, segmentation, number, at_x, at_y, 6 * sigma + 2, v, s, states, x0, y0
+        )  # fmt: skip
     return centre_x, centre_y, var_x, var_y, True
 
 
 @njit(cache=True, nogil=True)
 def _windowed_positions(image, variance, bad, segmentation, flags, number, x, y, sigma, per_electron, result):
     for k in range(x.size):
-        at_x, at_y, var_x, var_y, converged = _centred(
-            image, variance, bad, segmentation, flags, number[k], x[k], y[k], sigma[k], per_electron
+        v, s, states, _, x0, y0, touched = cut(
+            image, variance, bad, segmentation, flags, number[k], x[k], y[k], 6 * sigma[k] + 2
         )
+        at_x, at_y, var_x, var_y, converged = _centred(
+            image, variance, bad, segmentation, number[k], x[k], y[k], sigma[k], per_electron, v, s, states, x0, y0,
+            touched,
+        )  # fmt: skip
         result[k, 0], result[k, 1], result[k, 2], result[k, 3] = at_x, at_y, var_x, var_y
         result[k, 4] = converged
 
 
 @njit(cache=True, nogil=True)
-def _isophotal(row, image, variance, flags, first, last, px, py, order):
+def _isophotal(row, image, variance, bad, flags, first, last, px, py, order):
     for m in range(first, last):
         j, i = py[order[m]], px[order[m]]
         row.iso += image[j, i]
         # a pixel that is bad on the image that is measured has no variance
         row.iso_variance += variance[j, i] if np.isfinite(variance[j, i]) else 0.0
         row.peak = max(row.peak, image[j, i])
-        row.saturated |= (flags[j, i] & 4) != 0
+        row.flags_iso |= flags[j, i]
+        row.flagged += flags[j, i] != 0
+        row.bad += bad[j, i]
 
 
 @njit(cache=True, nogil=True)
 def _measure(
     image, variance, bad, segmentation, flags, number, x, y, a, b, theta, starts, px, py, order, apertures,
-    per_electron, rows, sums,
+    per_electron, given, rows, sums,
 ):  # fmt: skip
     widest = apertures.max() / 2 if apertures.size else 0.0
     for k in range(x.size):
         row = rows[k]
-        _isophotal(row, image, variance, flags, starts[k], starts[k + 1], px, py, order)
-        reach = max(KRON_FACTOR * 2.6 * a[k], 6 * a[k], widest) + 2
-        v, s, states, bits, x0, y0, _ = cut(
+        _isophotal(row, image, variance, bad, flags, starts[k], starts[k + 1], px, py, order)
+        # mostly wide enough for all that follows
+        reach = max(USUAL_REACH * a[k], widest + 0.5) + 2
+        v, s, states, bits, x0, y0, touched = cut(
             image, variance, bad, segmentation, flags, number[k], x[k], y[k], reach
         )  # fmt: skip
-        row.kron = kron_radius(v, x[k] - x0, y[k] - y0, a[k], b[k], theta[k])
-        row.petrosian = petrosian_radius(v, x[k] - x0, y[k] - y0, a[k], b[k], theta[k], PETROSIAN_RATIO)
+        if given.size:
+            row.kron, row.petrosian = given[k, 0], given[k, 1]
+        else:
+            row.kron = kron_radius(v, x[k] - x0, y[k] - y0, a[k], b[k], theta[k])
+            row.petrosian = petrosian_radius(v, x[k] - x0, y[k] - y0, a[k], b[k], theta[k], PETROSIAN_RATIO)
         scale = max(KRON_FACTOR * row.kron, KRON_MINIMUM)
         wide = max(PETROSIAN_FACTOR * row.petrosian, KRON_MINIMUM)
         if max(scale, wide) * a[k] + 1 > reach:
-            v, s, states, bits, x0, y0, _ = cut(
-                image, variance, bad, segmentation, flags, number[k], x[k], y[k], max(scale, wide) * a[k] + 2
+            reach = max(scale, wide) * a[k] + 2
+            v, s, states, bits, x0, y0, touched = cut(
+                image, variance, bad, segmentation, flags, number[k], x[k], y[k], reach
             )  # fmt: skip
         cx, cy = x[k] - x0, y[k] - y0
-        row.auto, row.auto_variance, area, replaced, outside, _ = ellipse_sum(
-            v, s, states, bits, cx, cy, scale * a[k], scale * b[k], theta[k]
+        row.auto, row.auto_variance, area, replaced, outside = ellipse_sum(
+            v, s, states, cx, cy, scale * a[k], scale * b[k], theta[k]
         )
         row.replaced, row.outside = replaced / max(area, 1e-9), outside
-        row.petro, row.petro_variance, _, _, _, _ = ellipse_sum(
-            v, s, states, bits, cx, cy, wide * a[k], wide * b[k], theta[k]
-        )
-        _, _, _, _, _, row.flags = ellipse_sum(v, s, states, bits, cx, cy, 3 * a[k], 3 * b[k], theta[k])
+        row.petro, row.petro_variance, _, _, _ = ellipse_sum(
+            v, s, states, cx, cy, wide * a[k], wide * b[k], theta[k]
+        )  # fmt: skip
+        row.flags = ellipse_flags(bits, cx, cy, 3 * a[k], 3 * b[k], theta[k])
         total = row.auto if row.auto > 0 else max(row.iso, 1e-6)
         row.radius = light_radius(v, cx, cy, 6 * a[k], 0.5 * total)
         # in the noise, half of the light may lie far beyond the source
         radius = max(min(row.radius, 3 * a[k]), 0.7)
         sigma = radius * SIGMA_PER_HALF_LIGHT_RADIUS
+        if 6 * sigma + 2 > reach:
+            reach = 6 * sigma + 2
+            v, s, states, bits, x0, y0, touched = cut(
+                image, variance, bad, segmentation, flags, number[k], x[k], y[k], reach
+            )  # fmt: skip
         row.x, row.y, row.var_x, row.var_y, row.converged = _centred(
-            image, variance, bad, segmentation, flags, number[k], x[k], y[k], sigma, per_electron
-        )
-        v, s, states, bits, x0, y0, _ = cut(
-            image, variance, bad, segmentation, flags, number[k], row.x, row.y, max(widest, 1.7 * radius, 2.0) + 2
+            image, variance, bad, segmentation, number[k], x[k], y[k], sigma, per_electron, v, s, states, x0, y0,
+            touched,
         )  # fmt: skip
+        row.at_x, row.at_y = (given[k, 2], given[k, 3]) if given.size else (row.x, row.y)
+        needed = max(widest, 1.7 * radius + max(abs(row.x - row.at_x), abs(row.y - row.at_y)), 2.0) + 2
+        off = max(abs(row.x - x[k]), abs(row.y - y[k]), abs(row.at_x - x[k]), abs(row.at_y - y[k]))
+        if off + needed > reach:
+            v, s, states, bits, x0, y0, touched = cut(
+                image, variance, bad, segmentation, flags, number[k], row.at_x, row.at_y, needed
+            )  # fmt: skip
+        elif touched:
+            mirror(
+                image, variance, bad, segmentation, number[k], row.at_x, row.at_y, needed, v, s, states, x0, y0
+            )  # fmt: skip
         row.fwhm = profile_width(v, states, row.x - x0, row.y - y0, max(1.7 * radius, 2.0))
         for m in range(apertures.size):
             r = apertures[m] / 2
-            sums[k, m, 0], sums[k, m, 1], _, _, _, _ = ellipse_sum(
-                v, s, states, bits, row.x - x0, row.y - y0, r, r, 0.0
+            sums[k, m, 0], sums[k, m, 1], _, _, outside = ellipse_sum(
+                v, s, states, row.at_x - x0, row.at_y - y0, r, r, 0.0
             )
+            row.outside = max(row.outside, outside)

@@ -87,6 +87,8 @@ class Scene:
         """Return the noise where nobody tells it, and the variance of saturated pixels, which have no weight."""
         ny, nx = self.shape
         step = max(1, ny * nx // SAMPLE)
+        first = self._read(0, 1)
+        told = first.weight is not None or first.rms is not None
         values, variances = [], []
         for y0 in range(0, ny, 16 * step):
             plane = self._plane(y0, min(ny, y0 + 16), 1.0, math.nan)
@@ -96,11 +98,10 @@ class Scene:
         value = np.concatenate(values)
         if not value.size:
             return 1.0, 1.0
+        if told:
+            return math.nan, float(np.median(np.concatenate(variances)))
         noise = 1.4826 * float(np.median(np.abs(value - np.median(value))))
-        untold = self._read(0, 1)
-        if untold.weight is None and untold.rms is None:
-            return noise, noise**2
-        return noise, float(np.median(np.concatenate(variances)))
+        return noise, noise**2
 
 
 def scene(rows: Rows, gain: float = math.inf, saturation: float = math.inf) -> Scene:

@@ -44,24 +44,64 @@ def cut(image, variance, bad, segmentation, flags, number, x, y, reach):
     columns, rows = math.ceil(x + reach) - i0 + 1, math.ceil(y + reach) - j0 + 1
     values, spreads = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.float32)
     states, bits = np.full((rows, columns), OUTSIDE, np.uint8), np.zeros((rows, columns), np.uint8)
-    touched = False
     left, right = max(0, -i0), min(columns, nx - i0)
+    others = 0
     for j in range(max(0, -j0), min(rows, ny - j0)):
-        for i in range(left, right):
-            bits[j, i] = flags[j0 + j, i0 + i]
-            owner = segmentation[j0 + j, i0 + i]
-            if not bad[j0 + j, i0 + i] and (owner == 0) | (owner == number):
-                values[j, i], spreads[j, i] = image[j0 + j, i0 + i], variance[j0 + j, i0 + i]
-                states[j, i] = GOOD
+        if left < right:
+            others += _copy(
+                image.ravel(), variance.ravel(), bad.ravel(), segmentation.ravel(), flags.ravel(), number,
+                np.uint64((j0 + j) * nx + i0 + left), np.uint64(j * columns + left), np.uint64(right - left),
+                values.ravel(), spreads.ravel(), states.ravel(), bits.ravel(),
+            )  # fmt: skip
+    touched = others > 0 and mirror(
+        image, variance, bad, segmentation, number, x, y, reach, values, spreads, states, float(i0), float(j0)
+    )
+    return values, spreads, states, bits, float(i0), float(j0), touched
+
+
+@njit(cache=True, nogil=True)
+def _copy(image, variance, bad, segmentation, flags, number, start, to, count, values, spreads, states, bits):
+    """Copy the good ones of some pixels in a row; return how many others there are."""
+    others = 0
+    for i in range(count):  # unsigned, without branches: so that it becomes vector code
+        owner = segmentation[start + i]
+        good = (not bad[start + i]) & ((owner == 0) | (owner == number))
+        values[to + i] = image[start + i] if good else np.float32(0)
+        spreads[to + i] = variance[start + i] if good else np.float32(0)
+        states[to + i] = np.uint8(GOOD) if good else np.uint8(REPLACED)
+        bits[to + i] = flags[start + i]
+        others += 0 if good else 1
+    return others
+
+
+@njit(cache=True, nogil=True)
+def mirror(image, variance, bad, segmentation, number, x, y, reach, values, spreads, states, x0, y0):
+    """Replace pixels of a stamp that are not good by their mirror images; return whether there are any.
+
+    Parameters
+    ----------
+    image, variance, bad, segmentation, number
+        As for `cut`.
+    x, y, reach : float, pixel
+        The place around which pixels are mirrored, and how far from it.
+    values, spreads, states, x0, y0
+        The stamp, as `cut` returns it.
+    """
+    rows, columns = states.shape
+    first_i, last_i = max(0, math.floor(x - reach - x0)), min(columns - 1, math.ceil(x + reach - x0))
+    touched = False
+    for j in range(max(0, math.floor(y - reach - y0)), min(rows - 1, math.ceil(y + reach - y0)) + 1):
+        for i in range(first_i, last_i + 1):
+            if (states[j, i] == GOOD) | (states[j, i] == OUTSIDE):
                 continue
             touched = True
             value, spread = _between(
-                image, variance, bad, segmentation, number, 2 * x - (i0 + i), 2 * y - (j0 + j)
+                image, variance, bad, segmentation, number, 2 * x - (x0 + i), 2 * y - (y0 + j)
             )  # fmt: skip
             # its noise is counted twice, fully correlated: (2 s)^2 in all, of which s^2 comes with the pixel itself
             values[j, i], spreads[j, i] = value, 3 * spread
             states[j, i] = REPLACED if spread > 0 else MISSING
-    return values, spreads, states, bits, float(i0), float(j0), touched
+    return touched
 
 
 @njit(cache=True, nogil=True)

@@ -18,11 +18,16 @@ from awe.model.science import BackgroundFrame, WeightFrame
 
 
 class SourceList(Persistent):
-    """Sources extracted from one frame; its rows are in the table `source`, numbered (SLID, SID)."""
+    """Sources of one frame; its rows are in the table `source`, numbered (SLID, SID).
 
-    __key__ = ("frame",)
+    They are detected on the frame itself, or on another of the same pixels (`detection`): all lists that are detected
+    alike on one image have the same sources, under the same SID.
+    """
 
-    frame: Mapped[Frame] = uses("the image the sources were detected on")
+    __key__ = ("frame", "detection")
+
+    frame: Mapped[Frame] = uses("the image the sources are measured on")
+    detection: Mapped[Frame | None] = uses("the image they are detected on, if it is another")
     weight: Mapped[WeightFrame | None] = uses(
         "weight of its pixels, if it is a reduced frame", Of(only="ReducedFrame", reduced="frame")
     )
@@ -150,12 +155,22 @@ SOURCES = Table(
     _column(
         "FLAGS",
         Integer,
-        "bits as in SExtractor: 1 neighbours, 2 blended, 4 saturated, 8 truncated, 16 aperture incomplete; "
-        "256 windowed position failed",
+        "bits as in SExtractor: 1 neighbours or bad pixels in the Kron ellipse, 2 blended, 4 saturated, 8 isophote "
+        "truncated by the border, 16 aperture incomplete, 32 isophote incomplete (bad pixels), 64 and 128 full memory "
+        "(never); 256 windowed position failed",
+        "",
+        "meta.code",
+    ),
+    _column(
+        "FLAGS_WEIGHT",
+        Integer,
+        "bits: 1 weight 0 in the isophote on the image that is measured, 2 on that of detection",
         "",
         "meta.code",
     ),
     _column("IMAFLAGS", Integer, "bits of the flag map in the ellipse", "", "meta.code"),
+    _column("IMAFLAGS_ISO", Integer, "bits of the flag map above the threshold", "", "meta.code"),
+    _column("NIMAFLAGS_ISO", Integer, "pixels above the threshold that have any of them", "pixel", "meta.number"),
     _column("STELLARITY", REAL, "0 extended ... 1 point-like", "", "src.class.starGalaxy"),
     Index("ix_source_SLID_CELL", "SLID", "CELL"),
 )

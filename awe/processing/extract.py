@@ -12,23 +12,27 @@ from awe.model.persistent import QualityFlag
 from awe.model.sky import SOURCE_DEPTH, cells_at
 from awe.processing.products import Products
 from awe.processing.psf import read_psf
-from awe.processing.scenes import calibration_of, scene_of, threads_for
+from awe.processing.scenes import calibration_of, scene_of, scene_of_detection, threads_for
 from awe.processing.tasks import makes
 
 DEPTH_ERROR = 0.2
 """Magnitude error that defines the depth of a list."""
 
 
-@makes(SourceList, version=2)
+@makes(SourceList, version=3)
 def make_source_list(product: SourceList, products: Products) -> None:
-    """Detect and measure the sources of a frame; their rows go into the table of sources."""
+    """Detect and measure the sources of a frame; their rows go into the table of sources.
+
+    Where they are detected on another frame, the apertures are those of that one, so that colours compare equal light.
+    """
     p, calibrated = product.parameters, calibration_of(product)
     wcs = Wcs.from_header(calibrated.cards) if calibrated.cards else None
     scale = wcs.scale if wcs is not None else 1.0
     scene = scene_of(product, products)
     threads = threads_for(scene)
+    seen = scene_of_detection(product, products) if product.detection is not None else scene
     found = find(
-        scene,
+        seen,
         threshold=p.detect_thresh,
         min_area=p.detect_minarea,
         deblend_levels=p.deblend_nthresh,
@@ -37,7 +41,9 @@ def make_source_list(product: SourceList, products: Products) -> None:
         threads=threads,
     )
     diameters = tuple(diameter / scale for diameter in (p.aperture_1, p.aperture_2, p.aperture_3))
-    rows = catalogue_of(scene, found, diameters, threads)
+    rows = catalogue_of(seen, found, diameters, threads)
+    if seen is not scene:
+        rows = catalogue_of(scene, found, diameters, threads, apertures_of=rows)
     columns = _columns(rows) | _places(rows, wcs) | _magnitudes("AUTO", rows, calibrated.zeropoint)
     if product.psf is not None and product.psf.filename:
         fitted = measure_with_psf(scene, found, read_psf(product.psf, products), rows, threads)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from awe.errors import BadRequest, NotFound
 from awe.model.catalogue import AssociateList, SourceList
 from awe.model.coadd import Coadd, RegriddedFrame
-from awe.model.frame import Calibration
+from awe.model.frame import Calibration, Frame
 from awe.model.instrument import Filter, Instrument
 from awe.model.lineage import Wanted, inputs, is_external
 from awe.model.night import night_bounds
@@ -20,6 +20,7 @@ from awe.model.queries import select_named
 from awe.model.raw import RawFrame, RawScienceFrame
 from awe.model.science import ReducedFrame
 from awe.processing.grids import lay_out
+from awe.processing.scenes import other_pixels
 from awe.processing.tasks import task_for
 
 
@@ -27,10 +28,14 @@ def targets(session: Session, cls: Any, **named: Any) -> list[Wanted]:
     """Return the products of a class that a selection of raw frames gives.
 
     `named` are attributes of raw frames (object, filter, chip, instrument, night) as `select` takes them, or
-    `frame` (an object number) for products of one frame, or `source_lists` (numbers) for an associate list.
+    `frame` (an object number) for products of one frame, or `source_lists` (numbers) for an associate list. For source
+    lists `detect_on` (an object number) names the image on which the sources are detected.
     """
     task_for(cls)
     named = {name: value for name, value in named.items() if value is not None}
+    detection = named.pop("detect_on", None)
+    if detection is not None:
+        return _detected_on(session, targets(session, cls, **named), detection)
     if "source_lists" in named:
         return [
             Wanted(AssociateList, {"source_lists": [_by_id(session, SourceList, n) for n in named["source_lists"]]})
@@ -113,6 +118,8 @@ def _of_frame(session: Session, cls: Any, number: int) -> Wanted:
         raise BadRequest(
             f"{frame} was made elsewhere and is calibrated: of it a SourceList or PsfModel is made, no {cls.__name__}"
         )
+    if cls is SourceList and isinstance(frame, Frame):
+        return _source_list(frame)
     for name in cls.__key__:
         if name in inputs(cls) and isinstance(frame, inputs(cls)[name].source) and len(cls.__key__) == 1:
             return Wanted(cls, {name: frame})
@@ -145,8 +152,38 @@ def _on_grids(session: Session, cls: Any, named: dict[str, Any]) -> list[Wanted]
             found += [Wanted(cls, {"reduced": Wanted(ReducedFrame, {"raw": r}), "grid_target": grid}) for r in members]
             continue
         coadds = [Wanted(Coadd, {"grid_target": grid, "filter": f}) for f in filters.values()]
-        found += [Wanted(cls, {"frame": c}) for c in coadds] if cls in (SourceList, PsfModel) else coadds
+        wrapped = {SourceList: _source_list, PsfModel: lambda coadd: Wanted(PsfModel, {"frame": coadd})}.get(cls)
+        found += coadds if wrapped is None else [wrapped(coadd) for coadd in coadds]
     return found
+
+
+def _source_list(frame: Any, detection: Frame | None = None) -> Wanted:
+    return Wanted(SourceList, {"frame": frame, "detection": detection})
+
+
+def _detected_on(session: Session, lists: list[Wanted], number: int) -> list[Wanted]:
+    """Return source lists as they are if their sources are detected on another image; on itself, that is no other."""
+    detection = _by_id(session, Frame, number)
+    found = []
+    for wanted in lists:
+        if wanted.product_class is not SourceList:
+            name = wanted.product_class.__name__
+            raise BadRequest(f"only sources of a SourceList are detected on another image, a {name} has none")
+        frame = wanted.key["frame"]
+        like = frame.key["grid_target"] if isinstance(frame, Wanted) else frame
+        why = other_pixels(like, detection)
+        if why:
+            raise BadRequest(f"sources of {like} can't be detected on {detection}: {why}; both must be on one grid target")
+        itself = frame is detection or _is_of(detection, frame)
+        found.append(_source_list(frame, None if itself else detection))
+    return found
+
+
+def _is_of(frame: Any, wanted: Any) -> bool:
+    """Return whether a frame is what is wanted, or takes the place of it."""
+    if not isinstance(wanted, Wanted) or not isinstance(frame, wanted.product_class) or is_external(frame):
+        return False
+    return all(getattr(frame, name) is value for name, value in wanted.key.items())
 
 
 def _grid(session: Session, raws: Sequence[Any], name: str | None) -> GridTarget:
