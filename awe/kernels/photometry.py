@@ -248,6 +248,19 @@ def _isophotal(row, image, variance, bad, flags, first, last, px, py, order):
 
 
 @njit(cache=True, nogil=True)
+def _in_ellipses(row, v, s, states, bits, x, y, a, b, theta, scale, wide):
+    """Fill in what the ellipses of Kron and Petrosian hold, the flags, and the radius with half of the light."""
+    row.auto, row.auto_variance, area, replaced, row.outside = ellipse_sum(
+        v, s, states, x, y, scale * a, scale * b, theta
+    )
+    row.replaced = replaced / max(area, 1e-9)
+    row.petro, row.petro_variance, _, _, _ = ellipse_sum(v, s, states, x, y, wide * a, wide * b, theta)
+    row.flags = ellipse_flags(bits, x, y, 3 * a, 3 * b, theta)
+    total = row.auto if row.auto > 0 else max(row.iso, 1e-6)
+    row.radius = light_radius(v, x, y, 6 * a, 0.5 * total)
+
+
+@njit(cache=True, nogil=True)
 def _measure(
     image, variance, bad, segmentation, flags, number, x, y, a, b, theta, starts, px, py, order, apertures,
     per_electron, given, rows, sums,
@@ -274,16 +287,7 @@ def _measure(
                 image, variance, bad, segmentation, flags, number[k], x[k], y[k], reach
             )  # fmt: skip
         cx, cy = x[k] - x0, y[k] - y0
-        row.auto, row.auto_variance, area, replaced, outside = ellipse_sum(
-            v, s, states, cx, cy, scale * a[k], scale * b[k], theta[k]
-        )
-        row.replaced, row.outside = replaced / max(area, 1e-9), outside
-        row.petro, row.petro_variance, _, _, _ = ellipse_sum(
-            v, s, states, cx, cy, wide * a[k], wide * b[k], theta[k]
-        )  # fmt: skip
-        row.flags = ellipse_flags(bits, cx, cy, 3 * a[k], 3 * b[k], theta[k])
-        total = row.auto if row.auto > 0 else max(row.iso, 1e-6)
-        row.radius = light_radius(v, cx, cy, 6 * a[k], 0.5 * total)
+        _in_ellipses(row, v, s, states, bits, cx, cy, a[k], b[k], theta[k], scale, wide)
         # in the noise, half of the light may lie far beyond the source
         radius = max(min(row.radius, 3 * a[k]), 0.7)
         sigma = radius * SIGMA_PER_HALF_LIGHT_RADIUS

@@ -9,7 +9,9 @@ import numpy as np
 from awe.errors import BadRequest, MissingInput
 from awe.kernels.sky_systems import AXES, from_icrs
 from awe.kernels.wcs import Wcs, separation
+from awe.model.lineage import is_external
 from awe.model.observation import GridTarget
+from awe.model.science import ReducedFrame
 
 MARGIN = 16
 """Pixels around the frames on a grid target made for them."""
@@ -17,6 +19,8 @@ LARGEST_GRID = 1_600_000_000
 """Pixels of a grid target; of 40,000 x 40,000."""
 PIXEL_BYTES = 9
 """Of each pixel of a coadd: image, weight, flags."""
+SAME_PIXEL = 0.01
+"""How far apart (pixel) pixels of the same number may be for two images to have the same pixels."""
 
 
 def lay_out(
@@ -147,3 +151,18 @@ def _middle(corners: np.ndarray) -> tuple[float, float]:
     ra = (ra0 + (turn.min() + turn.max()) / 2) % 360
     dec = (corners[:, 1].min() + corners[:, 1].max()) / 2
     return round(float(ra), 5), round(float(dec), 5)
+
+
+def other_pixels(one: Any, other: Any) -> str:
+    """Return why the pixels of two frames, or of a frame and a grid target, are not the same; empty if they are."""
+    sizes = [(thing.naxis1, thing.naxis2) for thing in (one, other)]
+    if sizes[0] != sizes[1]:
+        return "they have {} x {} and {} x {} pixels".format(*sizes[0], *sizes[1])
+    for thing in (one, other):
+        if not thing.wcs or (isinstance(thing, ReducedFrame) and not is_external(thing)):
+            return f"{thing} is on no grid of the sky"
+    nx, ny = sizes[0]
+    x, y = np.array([0.0, nx - 1, 0, nx - 1, (nx - 1) / 2]), np.array([0.0, 0, ny - 1, ny - 1, (ny - 1) / 2])
+    first, second = (Wcs.from_header(thing.wcs) for thing in (one, other))
+    off = separation(*first.to_sky(x, y), *second.to_sky(x, y)).max() * 3600 / first.scale
+    return f"their pixels are up to {off:.3g} pixels apart on the sky" if not off < SAME_PIXEL else ""

@@ -19,8 +19,7 @@ from awe.model.psf import PsfModel
 from awe.model.queries import select_named
 from awe.model.raw import RawFrame, RawScienceFrame
 from awe.model.science import ReducedFrame
-from awe.processing.grids import lay_out
-from awe.processing.scenes import other_pixels
+from awe.processing.grids import lay_out, other_pixels
 from awe.processing.tasks import task_for
 
 
@@ -34,8 +33,11 @@ def targets(session: Session, cls: Any, **named: Any) -> list[Wanted]:
     task_for(cls)
     named = {name: value for name, value in named.items() if value is not None}
     detection = named.pop("detect_on", None)
-    if detection is not None:
-        return _detected_on(session, targets(session, cls, **named), detection)
+    found = _selected(session, cls, named)
+    return found if detection is None else _detected_on(session, found, detection)
+
+
+def _selected(session: Session, cls: Any, named: dict[str, Any]) -> list[Wanted]:
     if "source_lists" in named:
         return [
             Wanted(AssociateList, {"source_lists": [_by_id(session, SourceList, n) for n in named["source_lists"]]})
@@ -173,7 +175,9 @@ def _detected_on(session: Session, lists: list[Wanted], number: int) -> list[Wan
         like = frame.key["grid_target"] if isinstance(frame, Wanted) else frame
         why = other_pixels(like, detection)
         if why:
-            raise BadRequest(f"sources of {like} can't be detected on {detection}: {why}; both must be on one grid target")
+            raise BadRequest(
+                f"sources of {like} can't be detected on {detection}: {why}; they must share a grid target"
+            )
         itself = frame is detection or _is_of(detection, frame)
         found.append(_source_list(frame, None if itself else detection))
     return found

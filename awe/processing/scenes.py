@@ -10,16 +10,12 @@ from awe.errors import TaskFailed
 from awe.kernels.background import background_map
 from awe.kernels.planes import Rows, Scene
 from awe.kernels.regions import WHOLE_PIXELS
-from awe.kernels.wcs import Wcs, separation
 from awe.model.lineage import is_external
-from awe.model.science import ReducedFrame
+from awe.processing.grids import other_pixels
 from awe.processing.products import Products
 
 EXTERNAL_SKY_SIGMAS = 5.0
 """Significance of what is left out when the sky of a frame made elsewhere is measured."""
-
-SAME_PIXEL = 0.01
-"""How far apart (pixel) pixels of the same number may be for two images to have the same pixels."""
 
 
 def scene_of(product: Any, products: Products) -> Scene:
@@ -45,21 +41,6 @@ def scene_of_detection(product: Any, products: Products) -> Scene:
     if why:
         raise TaskFailed(f"sources of {product.frame} can't be detected on {product.detection}: {why}")
     return _scene(product.detection, None, None, products)
-
-
-def other_pixels(one: Any, other: Any) -> str:
-    """Return why the pixels of two frames, or of a frame and a grid target, are not the same; empty if they are."""
-    sizes = [(thing.naxis1, thing.naxis2) for thing in (one, other)]
-    if sizes[0] != sizes[1]:
-        return "they have {} x {} and {} x {} pixels".format(*sizes[0], *sizes[1])
-    for thing in (one, other):
-        if not thing.wcs or (isinstance(thing, ReducedFrame) and not is_external(thing)):
-            return f"{thing} is on no grid of the sky"
-    nx, ny = sizes[0]
-    x, y = np.array([0.0, nx - 1, 0, nx - 1, (nx - 1) / 2]), np.array([0.0, 0, ny - 1, ny - 1, (ny - 1) / 2])
-    first, second = (Wcs.from_header(thing.wcs) for thing in (one, other))
-    off = separation(*first.to_sky(x, y), *second.to_sky(x, y)).max() * 3600 / first.scale
-    return f"their pixels are up to {off:.3g} pixels apart on the sky" if not off < SAME_PIXEL else ""
 
 
 def _scene(frame: Any, own_weight: Any, own_background: Any, products: Products) -> Scene:

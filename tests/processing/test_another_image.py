@@ -63,9 +63,9 @@ def take_in(ingested, tmp_path):
 def sources(site, source_list):
     columns = ("SID", "X_IMAGE", "KRON_RADIUS", "ISOAREA_IMAGE", "XWIN_IMAGE", "YWIN_IMAGE", "MAG_AUTO", "MAGERR_AUTO")
     columns += ("FLUX_APER_2", "FLUXERR_APER_2", "FLAGS", "FLAGS_WEIGHT")
-    wanted = select(*(SOURCES.c[name] for name in columns)).where(SOURCES.c.SLID == source_list.object_id)
+    wanted = select(*(SOURCES.c[name] for name in columns)).order_by(SOURCES.c.SID)
     with site.session() as session:
-        rows = session.execute(wanted.order_by(SOURCES.c.SID)).all()
+        rows = session.execute(wanted.filter_by(SLID=source_list.object_id)).all()
     return {name: np.array([row[k] for row in rows], float) for k, name in enumerate(columns)}
 
 
