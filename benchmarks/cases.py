@@ -120,6 +120,19 @@ def many_inputs(counts: tuple[int, ...]) -> list[list[Case]]:
     return [[_awe(f"coadd of {n} files, clipped", "kernels:coadd_many", count=n, method="clipped")] for n in counts]
 
 
+def of_chip(counts: tuple[int, ...]) -> list[list[Case]]:
+    """Return the reduction of a chip, and masters of more and more frames; numpy holds the fewest of these at once."""
+    few = counts[0]
+    masters = [[_awe(f"read noise and master of {n} biases", "calibrations:bias_awe", count=n)] for n in counts]
+    masters[0].append(_peer(f"median of {few} biases, all in memory", "numpy", "calibrations:bias_numpy", count=few))
+    return [
+        [_awe("full pixels, reduced frame and weight: the tasks", "calibrations:reduce_awe")],
+        [_awe("reduced frame: the task", "calibrations:reduced_frame_awe")],
+        [_awe("overscan, bias, flat field, flags, weight: the kernels", "calibrations:calibrate_awe")],
+        *masters,
+    ]
+
+
 def chain() -> Case:
     """Return the programs that take reduced exposures to a coadd and its catalogue."""
     names = (("source-extractor", "sex"), ("scamp",), ("SWarp", "swarp"))

@@ -137,6 +137,12 @@ The work is not quite the same everywhere. awe's clipped mean also gives the var
         _coadds,
     ),
     Chapter(
+        "chip",
+        "Reduction of a chip, and masters of many frames",
+        """A chip of 2048 x 4612 pixels (`--quick`: 1024 x 1024). *The tasks* are those of `awe make`, from files on the data server to files on the data server, the files being in the memory of the system; the database is left out. *The kernels* have arrays in memory, and one thread, as the tasks have. Masters: the raw frames are read one by one, what is to be combined waits on disk and is read in bands of 256 MB in all, so that memory does not grow with the number of frames; `numpy.median` of so many frames at once is the peer. With awe goes the read noise, of all pairs of successive frames.""",
+        of_cases(lambda place: cases.of_chip(place.biases), lambda place: place.chip, 3),
+    ),
+    Chapter(
         "memory",
         "Memory of a coadd",
         """Files are read in bands of rows, of 64 MB in all. The peak contains the pages of the files that the system has mapped for the process; they grow with the number of files, and the system takes them back when it needs them. Memory without them is what the process itself holds; it is in the remark.""",

@@ -93,6 +93,20 @@ class Place:
         return folder, self.do(Case("observe", "awe", "survey:observe", self.survey), folder)
 
     @cached_property
+    def chip(self) -> Path:
+        """Return the folder of a night with one exposure of one chip and many biases."""
+        folder = self._new("chip")
+        say("simulating an exposure of one chip with many biases, and making all up to its weight")
+        more = {"chip": self.size((4612, 2048), (1024, 1024)), "biases": self.biases[-1]}
+        self.do(Case("prepare", "awe", "calibrations:prepare", more), folder)
+        return folder
+
+    @cached_property
+    def biases(self) -> tuple[int, ...]:
+        """Return how many biases are combined, in growing order."""
+        return self.size((25, 100), (5, 15))
+
+    @cached_property
     def sources(self) -> Path:
         """Return the folder with lists of the sources of a mosaic camera's exposures."""
         folder = self._new("sources")

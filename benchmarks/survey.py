@@ -23,7 +23,7 @@ from awe.processing.products import Products
 from awe.processing.requests import targets
 from awe.processing.tasks import register_processes
 from awe.processing.worker import open_store
-from awe.simulation import PRESETS, load_night, simulate_night
+from awe.simulation import PRESETS, NightPlan, load_night, simulate_night
 from benchmarks import ldac
 from benchmarks.child import Work
 from benchmarks.scene import settings_in
@@ -31,7 +31,9 @@ from benchmarks.scene import settings_in
 
 def observe(folder: Path, chip: tuple[int, int], exposures: int) -> Work:
     """Simulate the night, take it in, and make its calibrations."""
-    return Work(lambda: observed(folder, chip, exposures), _pixels(chip, exposures), "Mpix", lambda t: t, warm=False)
+    night = replace(PRESETS["large"], chip_shape=tuple(chip), exposures=exposures, filters=("r",), biases=5)
+    made = (HotPixelMap, MasterFlatFrame)
+    return Work(lambda: observed(folder, night, made), _pixels(chip, exposures), "Mpix", lambda t: t, warm=False)
 
 
 def _pixels(chip: tuple[int, int], exposures: int, chips: int = 4) -> float:
@@ -39,9 +41,8 @@ def _pixels(chip: tuple[int, int], exposures: int, chips: int = 4) -> float:
     return chip[0] * chip[1] * chips * exposures / 1e6
 
 
-def observed(folder: Path, chip: tuple[int, int], exposures: int) -> dict[str, Any]:
-    """Return the seconds that ingest and calibrations took."""
-    night_plan = replace(PRESETS["large"], chip_shape=tuple(chip), exposures=exposures, filters=("r",), biases=5)
+def observed(folder: Path, night_plan: NightPlan, made: tuple[type, ...]) -> dict[str, Any]:
+    """Simulate a night, take it in, make the products of some classes, and return the seconds that both took."""
     simulate_night(folder / "night", night_plan)
     settings = settings_in(folder)
     settings.home.mkdir()
@@ -58,8 +59,8 @@ def observed(folder: Path, chip: tuple[int, int], exposures: int) -> dict[str, A
         start = time.perf_counter()
         list(Ingester(engine, store, settings, load_definitions()).ingest(night.files))
         told["ingest"], start = time.perf_counter() - start, time.perf_counter()
-        for calibration in (HotPixelMap, MasterFlatFrame):
-            _made(engine, settings, calibration)
+        for cls in made:
+            _made(engine, settings, cls)
         told["calibrations"] = time.perf_counter() - start
     engine.dispose()
     return told

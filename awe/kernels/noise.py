@@ -1,8 +1,7 @@
 """Noise of a detector: its model, and its measurement from frames of equal exposure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -40,7 +39,7 @@ class ReadNoiseEstimate:
 
 
 def read_noise(
-    images: Sequence[np.ndarray], mask: np.ndarray | None = None, threshold: float = 5.0
+    images: Iterable[np.ndarray], mask: np.ndarray | None = None, threshold: float = 5.0
 ) -> ReadNoiseEstimate:
     """Measure the read noise from differences of successive bias frames.
 
@@ -52,8 +51,8 @@ def read_noise(
 
     Parameters
     ----------
-    images : sequence of at least two ndarrays, shape (ny, nx), adu
-        NaN is left out.
+    images : iterable of at least two ndarrays, shape (ny, nx), adu
+        NaN is left out. Gone through once; three are held at a time, so that any number can be read one by one.
     mask : ndarray of bool, shape (ny, nx), optional
         True = left out.
     threshold : float, sigma
@@ -69,19 +68,25 @@ def read_noise(
     ValueError
         If there are fewer than two frames, shapes differ, or no block holds enough good pixels.
     """
-    if len(images) < 2:
-        raise ValueError(f"read noise needs at least 2 frames, got {len(images)}")
-    shapes = {np.shape(image) for image in images}
-    if len(shapes) > 1:
-        raise ValueError(f"frames have different shapes: {sorted(shapes)}")
-    pairs = [_pair_noise(first, second, mask, threshold) for first, second in pairwise(images)]
+    first = previous = None
+    pairs, scatters = [], []
+    for image in images:
+        if first is None or previous is None:
+            first = previous = image
+            continue
+        if np.shape(image) != np.shape(first):
+            raise ValueError(f"frames have different shapes: {sorted({np.shape(first), np.shape(image)})}")
+        pairs.append(_pair_noise(previous, image, mask, threshold))
+        scatters.append(np.nanstd(_difference(first, image, mask)))
+        previous = image
+    if not pairs:
+        raise ValueError(f"read noise needs at least 2 frames, got {0 if first is None else 1}")
     values = np.array([value for value, _ in pairs])
     by_blocks = np.sqrt(np.sum([error**2 for _, error in pairs])) / values.size
     # Successive pairs share a frame, hence the number of independent values is about half the number of frames.
-    by_pairs = values.std(ddof=1) / np.sqrt(len(images) / 2) if values.size > 1 else 0.0
+    by_pairs = values.std(ddof=1) / np.sqrt((values.size + 1) / 2) if values.size > 1 else 0.0
     error = float(max(by_blocks, by_pairs))
-    plain = float(np.mean([np.nanstd(_difference(images[0], other, mask)) for other in images[1:]])) / np.sqrt(2)
-    return ReadNoiseEstimate(float(values.mean()), error, tuple(values.tolist()), plain)
+    return ReadNoiseEstimate(float(values.mean()), error, tuple(values.tolist()), float(np.mean(scatters)) / np.sqrt(2))
 
 
 def _difference(first: np.ndarray, second: np.ndarray, mask: np.ndarray | None) -> np.ndarray:

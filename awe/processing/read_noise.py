@@ -13,7 +13,7 @@ def make_read_noise(product: ReadNoise, products: Products) -> None:
     """Measure the read noise on differences of pairs of biases, and compare it with what the header says."""
     raws = product.raw_biases
     section = Section.parse(raws[0].data_section)
-    estimate = read_noise([section.cut(products.image(raw)) for raw in raws], None, product.parameters.sigma_clip)
+    estimate = read_noise((section.cut(products.image(raw)) for raw in raws), None, product.parameters.sigma_clip)
     product.value, product.error, product.gain = estimate.value, estimate.error, raws[0].gain
     product.plain_value = estimate.plain
     stated = raws[0].header_read_noise
