@@ -53,6 +53,7 @@ def hot_pixels(
     """
     image = np.array(bias_like, np.float32)
     blank = ~np.isfinite(image)
+    image[blank] = np.nan
     background = background_map(image, mask, cell=_CELL)
     residual = image - background.level
     if mask is not None:

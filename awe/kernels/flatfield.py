@@ -79,8 +79,11 @@ def master_flat(dome: Flat | None = None, twilight: Flat | None = None, cell: in
         return _scaled(dome or twilight, 1.0)
     if dome.image.shape != twilight.image.shape:
         raise ValueError(f"dome flat has shape {dome.image.shape}, twilight flat {twilight.image.shape}")
+    lit = _lit(dome) & _lit(twilight)
+    if not lit.any():
+        raise ValueError("there is no pixel that has light in both the dome and the twilight flat")
     ratio = np.full(dome.image.shape, np.nan, np.float32)
-    np.divide(twilight.image, dome.image, out=ratio, where=_lit(dome) & _lit(twilight))
+    np.divide(twilight.image, dome.image, out=ratio, where=lit)
     return _scaled(dome, background_map(ratio, cell=cell).level)
 
 

@@ -52,7 +52,8 @@ def read_noise(
     Parameters
     ----------
     images : iterable of at least two ndarrays, shape (ny, nx), adu
-        NaN is left out. Gone through once; three are held at a time, so that any number can be read one by one.
+        NaN and infinities are left out. Gone through once, three held at a time, so that any number can be read one by
+        one.
     mask : ndarray of bool, shape (ny, nx), optional
         True = left out.
     threshold : float, sigma
@@ -73,6 +74,8 @@ def read_noise(
     for image in images:
         if first is None or previous is None:
             first = previous = image
+            if np.ndim(image) != 2:
+                raise ValueError(f"frames must be of shape (ny, nx), got {np.shape(image)}")
             continue
         if np.shape(image) != np.shape(first):
             raise ValueError(f"frames have different shapes: {sorted({np.shape(first), np.shape(image)})}")
@@ -90,8 +93,10 @@ def read_noise(
 
 
 def _difference(first: np.ndarray, second: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    difference = np.asarray(first, np.float32) - np.asarray(second, np.float32)
-    return difference if mask is None else np.where(mask, np.float32(np.nan), difference)
+    with np.errstate(invalid="ignore"):  # infinities
+        difference = np.asarray(first, np.float32) - np.asarray(second, np.float32)
+    difference[~np.isfinite(difference) if mask is None else mask | ~np.isfinite(difference)] = np.nan
+    return difference
 
 
 def _pair_noise(

@@ -30,7 +30,7 @@ def overscan_level(
     Parameters
     ----------
     image : ndarray, shape (ny, nx), adu
-        The raw frame; NaN is left out.
+        The raw frame; NaN and infinities are left out.
     sections : sequence of Section
         Overscan (and prescan) sections; pixels of one row count alike whichever section they lie in.
     method : Overscan
@@ -70,6 +70,7 @@ def _row_sums(image: np.ndarray, sections: Sequence[Section], threshold: float) 
     for section, column in zip(sections, columns, strict=True):
         column[section.y0 : section.y1] = section.cut(image)
     pixels = np.concatenate(columns, axis=1)
+    pixels[np.isinf(pixels)] = np.nan
     covered = np.isfinite(pixels).any(axis=1)
     residual = np.full_like(pixels, np.nan)
     residual[covered] = pixels[covered] - np.nanmedian(pixels[covered], axis=1, keepdims=True)

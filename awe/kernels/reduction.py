@@ -49,8 +49,10 @@ def calibrate(
     Raises
     ------
     ValueError
-        If a calibration has another shape than the section.
+        If a calibration has another shape than the section, or the frame not two axes.
     """
+    if np.ndim(raw) != 2:
+        raise ValueError(f"the exposure must be of shape (ny, nx), got {np.shape(raw)}")
     part = np.ascontiguousarray(section.cut(raw), np.float32)
     for role, values in (("bias", bias), ("dark", dark), ("flat", flat), ("flag map", flags)):
         if values is not None and values.shape != part.shape:

@@ -5,11 +5,11 @@ import numpy as np
 from awe.kernels.defects import hot_pixels
 from awe.kernels.flags import PixelFlag
 from awe.kernels.noise import DetectorNoise
-from awe.kernels.sections import Section
 from awe.kernels.statistics import clipped_statistics
 from awe.model.detector import BiasFrame, DarkFrame, HotPixelMap
 from awe.model.persistent import QualityFlag
-from awe.processing.exposures import combined, trimmed
+from awe.model.raw import RawDarkFrame
+from awe.processing.exposures import combined, exposed, trimmed
 from awe.processing.products import Products
 from awe.processing.tasks import makes
 
@@ -20,9 +20,7 @@ ENOUGH = 3
 def make_bias_frame(product: BiasFrame, products: Products) -> None:
     """Combine raw biases, less their overscan; the weight plane is the inverse variance of the master."""
     p, raws = product.parameters, product.raw_biases
-    section = Section.parse(raws[0].data_section)
-    levels = [np.median(section.cut(products.image(raw))) for raw in raws]
-    product.raw_level = float(np.mean(levels))
+    product.raw_level = float(np.mean([np.median(image) for image in exposed(products, raws)]))
     noise = DetectorNoise(raws[0].gain, product.read_noise.value)
     master = combined(products, raws, lambda raw: trimmed(products, raw, p.overscan), p.combine, p.sigma_clip, noise)
     statistics = clipped_statistics(master.image)
@@ -37,15 +35,22 @@ def make_dark_frame(product: DarkFrame, products: Products) -> None:
     """Combine raw darks, less the bias, scaled to one second."""
     p, raws = product.parameters, product.raw_darks
     bias = products.image(product.bias)
-    scales = [1 / raw.exptime for raw in raws]
+    scales = [1 / _exposed(raw) for raw in raws]
     master = combined(
-        products, raws, lambda raw: trimmed(products, raw, p.overscan) - bias, p.combine, p.sigma_clip, scales=scales
+        products, raws, lambda raw: trimmed(products, raw, p.overscan, bias), p.combine, p.sigma_clip, scales=scales
     )
     statistics = clipped_statistics(master.image)
     product.mean, product.sigma, product.bunit = statistics.mean, statistics.sigma, "adu/s"
     if len(raws) < ENOUGH:
         product.flag(QualityFlag.FEW_INPUTS)
     products.write(product, {"IMAGE": master.image, "WEIGHT": inverse(master.variance)})
+
+
+def _exposed(raw: RawDarkFrame) -> float:
+    """Return the exposure time (s) of a dark; raise ValueError if there is none, as it tells nothing of the current."""
+    if not raw.exptime or not raw.exptime > 0:
+        raise ValueError(f"{raw} must have an exposure time above 0 s, it has {raw.exptime} s; judge it invalid")
+    return raw.exptime
 
 
 @makes(HotPixelMap, version=2)

@@ -1,6 +1,6 @@
 """Raw exposures as the tasks need them: trimmed to the pixels that saw light, with the overscan removed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,21 @@ def overscan_sections(raw: RawFrame) -> list[Section]:
     return [Section.parse(text) for text in raw.overscan_sections.split(";") if text]
 
 
-def trimmed(products: Products, raw: RawFrame, overscan: Overscan) -> np.ndarray:
-    """Return the exposed pixels of a raw frame, less its overscan level where it has an overscan."""
+def exposed(products: Products, raws: list[RawFrame]) -> Iterator[np.ndarray]:
+    """Yield the exposed pixels of raw frames, as they were read, one by one; refuse frames of different sizes."""
+    sections = [Section.parse(raw.data_section) for raw in raws]
+    check_sizes(raws, [section.shape for section in sections])
+    for raw, section in zip(raws, sections, strict=True):
+        yield section.cut(products.image(raw))
+
+
+def trimmed(products: Products, raw: RawFrame, overscan: Overscan, bias: np.ndarray | None = None) -> np.ndarray:
+    """Return the exposed pixels of a raw frame, less its overscan level where it has an overscan, and a bias frame."""
     image, section = products.image(raw), Section.parse(raw.data_section)
-    return calibrate(image, section, bias_level(image, raw, overscan))[0]
+    try:
+        return calibrate(image, section, bias_level(image, raw, overscan), bias)[0]
+    except ValueError as error:
+        raise ValueError(f"{raw}: {error}") from error
 
 
 def bias_level(image: np.ndarray, raw: RawFrame, overscan: Overscan) -> np.ndarray | float:
@@ -66,14 +77,24 @@ def combined(
     """Combine the prepared images of raw frames; they wait on disk, so that any number of them can be combined."""
     with products.scratch() as folder:
         images = [_on_disk(prepare(raw), folder / f"{number}.float32") for number, raw in enumerate(raws)]
-        shapes = {image.shape for image in images}
-        if len(shapes) > 1:
-            raise ValueError(f"the frames to combine have different sizes: {sorted(shapes)}")
+        check_sizes(raws, [image.shape for image in images])
 
         def read(index: int, y0: int, y1: int) -> np.ndarray:
             return images[index].rows(y0, y1)
 
         return combine(read, len(images), images[0].shape, method, threshold, scales=scales, noise=noise)
+
+
+def check_sizes(raws: Sequence[Any], shapes: list[tuple[int, int]]) -> None:
+    """Refuse frames of different sizes, and say which are in the way."""
+    usual = max(shapes, key=shapes.count)
+    odd = [(raw, shape) for raw, shape in zip(raws, shapes, strict=True) if shape != usual]
+    if odd:
+        raw, (ny, nx) = odd[0]
+        raise ValueError(
+            f"frames to combine must be of one size: {raw} has {nx} x {ny} pixels (x, y), {shapes.count(usual)} of "
+            f"{len(shapes)} have {usual[1]} x {usual[0]}; judge the {len(odd)} others invalid (awe judge --invalid)"
+        )
 
 
 @dataclass(frozen=True)

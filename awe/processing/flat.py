@@ -9,6 +9,7 @@ from awe.kernels.noise import DetectorNoise, read_noise
 from awe.kernels.statistics import clipped_statistics
 from awe.model.flatfield import ColdPixelMap, DomeFlatFrame, MasterFlatFrame, TwilightFlatFrame
 from awe.model.persistent import QualityFlag
+from awe.model.raw import RawFrame
 from awe.processing.bias import ENOUGH, flagged, inverse
 from awe.processing.exposures import combined, trimmed
 from awe.processing.products import Products
@@ -32,10 +33,10 @@ def _make_flat(product: DomeFlatFrame | TwilightFlatFrame, products: Products) -
     bias = products.image(product.bias)
     hot = products.plane(product.hot_pixels, "FLAGS") > 0
 
-    def prepare(raw: object) -> np.ndarray:
-        return np.where(hot, np.nan, trimmed(products, raw, p.overscan) - bias)  # type: ignore[arg-type]
+    def prepare(raw: RawFrame) -> np.ndarray:
+        return np.where(hot, np.float32(np.nan), trimmed(products, raw, p.overscan, bias))
 
-    levels = [flat_level(prepare(raw)) for raw in raws]
+    levels = [_level(raw, prepare(raw)) for raw in raws]
     noise = DetectorNoise(raws[0].gain, product.read_noise.value)
     master = combined(products, raws, prepare, p.combine, p.sigma_clip, noise, [1 / level for level in levels])
     product.level = float(np.median(levels))
@@ -45,6 +46,14 @@ def _make_flat(product: DomeFlatFrame | TwilightFlatFrame, products: Products) -
     if len(raws) < ENOUGH:
         product.flag(QualityFlag.FEW_INPUTS)
     products.write(product, {"IMAGE": _filled(master.image), "WEIGHT": inverse(master.variance)})
+
+
+def _level(raw: RawFrame, image: np.ndarray) -> float:
+    """Return the level of a flat exposure; name it if it has no light."""
+    try:
+        return flat_level(image)
+    except ValueError as error:
+        raise ValueError(f"{raw}: {error}; judge it invalid (awe judge {raw.object_id} --invalid)") from error
 
 
 def _gain(normalised: list[np.ndarray], levels: list[float], noise: DetectorNoise) -> float | None:

@@ -1,9 +1,9 @@
 """Measure the read noise of a chip."""
 
 from awe.kernels.noise import read_noise
-from awe.kernels.sections import Section
 from awe.model.detector import ReadNoise
 from awe.model.persistent import QualityFlag
+from awe.processing.exposures import exposed
 from awe.processing.products import Products
 from awe.processing.tasks import makes
 
@@ -12,8 +12,7 @@ from awe.processing.tasks import makes
 def make_read_noise(product: ReadNoise, products: Products) -> None:
     """Measure the read noise on differences of pairs of biases, and compare it with what the header says."""
     raws = product.raw_biases
-    section = Section.parse(raws[0].data_section)
-    estimate = read_noise((section.cut(products.image(raw)) for raw in raws), None, product.parameters.sigma_clip)
+    estimate = read_noise(exposed(products, raws), None, product.parameters.sigma_clip)
     product.value, product.error, product.gain = estimate.value, estimate.error, raws[0].gain
     product.plain_value = estimate.plain
     stated = raws[0].header_read_noise
