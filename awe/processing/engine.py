@@ -23,7 +23,7 @@ from awe.model.persistent import persistent_class
 from awe.processing.claims import process_started
 from awe.processing.orders import Order, filled, needs, orders
 from awe.processing.plan import Plan
-from awe.processing.worker import Result, carry_out, end_with
+from awe.processing.worker import Result, begin, carry_out
 
 Progress = Callable[[Order, Result | None, int, int], None]
 """Called with an order when it starts (result None) and when it ends, with the number done and in all."""
@@ -205,4 +205,4 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["awe.processing.preload"])
     own = os.getpid(), process_started(os.getpid())
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with, initargs=own)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=begin, initargs=own)

@@ -27,6 +27,7 @@ from awe.model.lineage import inputs
 from awe.model.persistent import Job, Persistent, Process, QualityFlag, persistent_class, utc_now
 from awe.model.sky import cells_of
 from awe.processing.claims import Heartbeat, claim, new_job, process_started
+from awe.processing.memory import reuse_freed_memory
 from awe.processing.orders import Order, assemble, fingerprint
 from awe.processing.products import Products
 from awe.processing.tasks import task_for
@@ -190,13 +191,14 @@ def _fail(engine: Engine, job: Job, error: Exception, message: str, seconds: flo
         session.execute(update(Job).where(Job.job_id == job.job_id).values(**values))
 
 
-def end_with(parent: int, started: float) -> None:
-    """Let this process end as soon as the one that gave it work is gone (initialiser of a worker).
+def begin(parent: int, started: float) -> None:
+    """Prepare a worker: it ends as soon as the process that gave it work is gone, and keeps memory for the next order.
 
     `started` tells when that one started: it may be gone before this process looks for it. Ctrl-C reaches all
     processes of a terminal: it is left to the one that gives the work.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    reuse_freed_memory()
 
     def watch() -> None:
         while process_started(parent) == started:

@@ -140,8 +140,8 @@ def test_two_processes_that_make_the_same_make_each_product_once(ingested, undis
 def test_a_worker_whose_parent_is_gone_before_it_looks_ends_too():
     """The parent was killed between the start of the worker and its first look: the worker must not wait for ever."""
     program = (
-        "import time; from awe.processing.worker import end_with; "
-        "end_with(2**22 + 1, 12345.0); time.sleep(60)"  # no process has such a number
+        "import time; from awe.processing.worker import begin; "
+        "begin(2**22 + 1, 12345.0); time.sleep(60)"  # no process has such a number
     )
     environment = os.environ | {"PYTHONPATH": str(Path(awe.__file__).parents[1])}
     worker = subprocess.Popen([sys.executable, "-c", program], env=environment)
