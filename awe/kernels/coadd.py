@@ -1,11 +1,12 @@
 """Images on one grid added up, in tiles: any number of inputs in bounded memory, without files between."""
 
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -236,8 +237,7 @@ class _Stack:
         self.boxes = np.clip(edges, low, high) - low
         x0, x1, top, bottom = self.boxes.T
         self.starts = np.concatenate([[0], np.cumsum((x1 - x0) * (bottom - top))]).astype(np.int64)
-        kinds = (np.float32, np.float32, np.float32, np.uint8)
-        self.planes = tuple(np.empty(int(self.starts[-1]), kind) for kind in kinds)
+        self.planes = _room(int(self.starts[-1]))
 
     def take(self, index: int, source: Input, scale: float) -> None:
         x0, x1, top, bottom = (int(edge) for edge in self.boxes[index])
@@ -264,3 +264,15 @@ class _Stack:
                 rule.tables, (band.image, band.weight, band.flags, band.count), tally,
             )  # fmt: skip
         return tally
+
+
+def _room(size: int) -> tuple[NDArray[Any], ...]:
+    """Return planes of this thread to work in: the system would clear new ones, which costs as much as to fill them."""
+    held: tuple[NDArray[Any], ...] | None = getattr(_rooms, "held", None)
+    if held is None or held[0].size < size:
+        kinds = (np.float32, np.float32, np.float32, np.uint8)
+        held = _rooms.held = tuple(np.empty(size, kind) for kind in kinds)
+    return tuple(plane[:size] for plane in held)
+
+
+_rooms = threading.local()

@@ -13,6 +13,8 @@ _WEIGHTED, _AVERAGE, _SUM, _MINIMUM, _MAXIMUM, _CHI_SQUARED, _MEDIAN, _CLIPPED =
 _AND, _NOR = 1, 2
 _NO_DATA = 32
 _MANY = 64
+_SETS = 61
+"""Sets of inputs of which the weights are remembered, besides that of all."""
 _ALIKE, _SAME = 1.3, 1.1
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
@@ -49,7 +51,8 @@ def stack_rows(planes, starts, boxes, there, rows, columns, corner, rule, tables
     sums, seen = np.empty((4, width), np.float32), np.empty((2, width), np.uint8)
     numbers, median = np.zeros((3, width), np.int32), np.empty((3, width), np.float32)
     ordered = np.empty((there.size if rule[0] >= _MEDIAN else 0, width), np.float32)
-    memory = np.zeros((min(there.size, _MANY) + 1, there.size + 2))
+    ratios = np.empty((2, width), np.float32)
+    memory = np.zeros((_SETS + 2, _MANY + 2))
     for y in range(rows[0], rows[1]):
         covering = 0
         for k in there:
@@ -63,7 +66,7 @@ def stack_rows(planes, starts, boxes, there, rows, columns, corner, rule, tables
         if rule[0] < _MEDIAN:
             _add_up(planes, place[:covering] + columns[0], number, rule, tables[2], sums, numbers, seen, line, tally)
         else:
-            room = (ordered, sums, numbers, seen, median)
+            room = (ordered, sums, numbers, seen, median, ratios)
             _sort_out(planes, place[:covering] + columns[0], number, rule, tables, memory, room, line, tally)
 
 
@@ -174,9 +177,9 @@ def _finish(sums, method, extremes, image, weight, count):
 def _sort_out(planes, place, number, rule, tables, memory, room, line, tally):
     """Combine a row by a method that looks at all values of a pixel, sorted, of all pixels at a time."""
     image, weight, flags, counts = line
-    ordered, sums, numbers, seen, median = room
+    ordered, sums, numbers, seen, median, ratios = room
     width, good, count = image.size, numbers[0], numbers[1]
-    sums[:], ordered[: place.size] = 0.0, np.float32(np.inf)
+    sums[:], sums[2], ordered[: place.size] = 0.0, np.float32(np.inf), np.float32(np.inf)
     seen[0], seen[1] = _NO_DATA, 255 if rule[1] == _AND else 0
     count[:] = 0
     for i in range(place.size):
@@ -184,12 +187,12 @@ def _sort_out(planes, place, number, rule, tables, memory, room, line, tally):
         v, w, noise, bits = planes[0][part], planes[1][part], planes[2][part], planes[3][part]
         tally[0, number[i]] += _find_good(v, w, good, count)
         _insert(v, good, ordered[: i + 1])
-        _add_certainty(w, noise, good, sums[0], sums[1])
+        _add_certainty(w, noise, good, sums)
         if rule[0] == _MEDIAN:
             _join_flags(good, bits, rule[1], seen[0], seen[1])
         else:
             _join_flags(numbers[2], bits, 0, seen[0], seen[1])
-    _find_middle(planes[1], place, ordered, sums, count, tables, memory, median)
+    _find_middle(planes[1], place, ordered, sums, count, tables, memory, ratios, median)
     if rule[0] == _MEDIAN:
         for x in range(width):
             image[x], weight[x] = median[0, x], np.float32(1.0) / median[2, x] if count[x] else np.float32(0.0)
@@ -213,73 +216,132 @@ def _insert(v, good, ordered):
     for k in range(last):
         row, new = ordered[k], ordered[last]
         for x in range(row.size):
-            low, high = min(row[x], new[x]), max(row[x], new[x])
-            row[x], new[x] = low, high
+            # not min and max: these look for NaN, and are slower
+            swapped = new[x] < row[x]
+            row[x], new[x] = new[x] if swapped else row[x], row[x] if swapped else new[x]
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
-def _add_certainty(w, noise, good, depth, variance):
-    """Add 1 / s_i, and s_i^2, of the good pixels of an input."""
-    zero, one = np.float32(0.0), np.float32(1.0)
+def _add_certainty(w, noise, good, sums):
+    """Add 1 / s_i, and s_i^2, of the good pixels of an input; keep the least and the largest of their weights."""
+    depth, variance, least, most = sums[0], sums[1], sums[2], sums[3]
+    zero, one, all_of_it = np.float32(0.0), np.float32(1.0), np.float32(np.inf)
     for x in range(w.size):
         spread = noise[x] / w[x] if good[x] else one
         depth[x] += one / np.sqrt(spread) if good[x] else zero
         variance[x] += spread if good[x] else zero
+        low, high = w[x] if good[x] else all_of_it, w[x] if good[x] else zero
+        least[x] = low if low < least[x] else least[x]
+        most[x] = high if high > most[x] else most[x]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _find_middle(weights, place, ordered, sums, count, tables, memory, median):
-    """Find median, lower middle value, and variance of the median of each pixel; see `unequal_factor`."""
-    depth, variance = sums[0], sums[1]
-    own = np.empty(place.size, np.float32)
+def _find_middle(weights, place, ordered, sums, count, tables, memory, ratios, median):
+    """Find median, lower middle value, and variance of the median of each pixel; see `unequal_factor`.
+
+    First of all pixels as if all inputs were good there; then one by one of those where some are not, or where the
+    weights are unequal in another way than they were before.
+    """
+    n = place.size
+    if n == 0:
+        median[:] = 0.0
+        return
+    _find_whole_middle(ordered[(n - 1) // 2], ordered[n // 2], sums, n, np.float32(tables[0][n] * n), median)
+    factor = memory[-1, -1] if 2 < n <= _MANY and memory[-1, -2] == n else 0.0
+    if factor > 0:
+        _compare_with_last(weights, place, memory[-1], ratios)
+    else:
+        ratios[0], ratios[1] = 0.0, 1.0
+    if n > 2:
+        _apply_factor(sums[2], sums[3], ratios, np.float32(factor if factor > 0 else 1.0), n > _MANY, median[2])
+    own = np.empty(n, np.float32)
     for x in range(count.size):
-        n = count[x]
-        if n == 0:
-            median[:, x] = 0.0
-            continue
-        lower, upper = ordered[(n - 1) // 2, x], ordered[n // 2, x]
-        median[0, x], median[1, x] = np.float32(0.5) * (lower + upper), lower
-        if n == 2:
-            median[2, x] = np.float32(0.25) * variance[x]
-            continue
-        factor = 1.0
-        # inputs of nearly equal weights, and many inputs, are as equal ones
-        if 2 < n <= _MANY:
-            held, least, most = 0, np.float32(np.inf), np.float32(0.0)
-            for i in range(place.size):
-                w = weights[place[i] + x]
-                if 0 < w < np.inf and held < n:
-                    own[held] = w
-                    held += 1
-                    least, most = min(least, w), max(most, w)
-            if most > _ALIKE * least:
-                factor = _remembered_factor(own, held, tables, memory)
-        median[2, x] = factor * tables[0][n] * n / (np.float64(depth[x]) * depth[x])
+        if count[x] != n or median[2, x] < 0:
+            _find_one_middle(weights, place, ordered, sums, count[x], tables, memory, own, x, median)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _find_whole_middle(lower, upper, sums, n, whole, median):
+    depth, variance, middle, low, spread = sums[0], sums[1], median[0], median[1], median[2]
+    half, quarter = np.float32(0.5), np.float32(0.25)
+    for x in range(lower.size):
+        middle[x], low[x] = half * (lower[x] + upper[x]), lower[x]
+        spread[x] = quarter * variance[x] if n == 2 else whole / (depth[x] * depth[x])
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _compare_with_last(weights, place, last, ratios):
+    """Set the least and the largest ratio of the weights that were remembered to those of each pixel."""
+    least, most = ratios[0], ratios[1]
+    least[:], most[:] = np.float32(np.inf), np.float32(0.0)
+    for i in range(place.size):
+        w, known = weights[place[i] : place[i] + least.size], np.float32(last[i])
+        for x in range(least.size):
+            ratio = known / w[x]
+            least[x] = ratio if ratio < least[x] else least[x]
+            most[x] = ratio if ratio > most[x] else most[x]
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _apply_factor(least, most, ratios, factor, any_weights, spread):
+    """Multiply by the factor where weights are unequal as before; -1 where they are unequal in another way."""
+    alike, same, one = np.float32(_ALIKE), np.float32(_SAME), np.float32(1.0)
+    low, high = ratios[0], ratios[1]
+    for x in range(spread.size):
+        equal = any_weights | (most[x] <= alike * least[x])
+        value = spread[x] * (one if equal else factor)
+        spread[x] = value if equal | (high[x] < same * low[x]) else -one
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _find_one_middle(weights, place, ordered, sums, n, tables, memory, own, x, median):
+    if n == 0:
+        median[:, x] = 0.0
+        return
+    lower, upper = ordered[(n - 1) // 2, x], ordered[n // 2, x]
+    median[0, x], median[1, x] = np.float32(0.5) * (lower + upper), lower
+    if n == 2:
+        median[2, x] = np.float32(0.25) * sums[1, x]
+        return
+    factor = 1.0
+    # inputs of nearly equal weights, and many inputs, are as equal ones
+    if 2 < n <= _MANY and sums[3, x] > np.float32(_ALIKE) * sums[2, x]:
+        held, members = 0, 0
+        for i in range(place.size):
+            w = weights[place[i] + x]
+            if 0 < w < np.inf and held < n:
+                own[held] = w
+                held, members = held + 1, members + (1 << (i & 63))
+        number = 1 + (members % _SETS) if held < place.size else _SETS + 1
+        factor = _remembered_factor(own, held, tables, memory[number], memory[0])
+    spread = np.float32(tables[0][n] * n) / (sums[0, x] * sums[0, x])  # rounded as of all pixels at a time
+    median[2, x] = spread * np.float32(factor)
 
 
 @njit(nogil=True, cache=True)
-def _remembered_factor(weight, n, tables, memory):
-    """Return the factor from `memory` if n inputs had nearly the same ratios of weights the last time.
+def _remembered_factor(weight, n, tables, last, work):
+    """Return the factor that was remembered if n inputs had nearly the same ratios of weights the last time.
 
     The weights of the inputs' noise are taken: those of the pixels vary with how they fall between input pixels, by a
-    few tens of per cent, to which the factor is hardly sensitive.
+    few tens of per cent, to which the factor is hardly sensitive. `last` holds the weights, and at the end n and the
+    factor.
     """
-    last = memory[n]
     low, high = np.inf, 0.0
     for i in range(n):
         ratio = last[i] / weight[i]
         low, high = min(low, ratio), max(high, ratio)
-    if not (low > 0 and high < _SAME * low):
+    if not (last[-2] == n and low > 0 and high < _SAME * low):
         last[:n] = weight[:n]
-        last[n] = unequal_factor(1.0 / np.sqrt(weight[:n].astype(np.float64)), tables[0], tables[1], memory[0])
-    return last[n]
+        last[-2] = n
+        last[-1] = unequal_factor(1.0 / np.sqrt(weight[:n].astype(np.float64)), tables[0], tables[1], work)
+    return last[-1]
 
 
 @njit(nogil=True, cache=True)
 def _clip(planes, place, number, rule, room, line, tally):
     """Average what lies near the median; near the lower of the middle values where nothing does."""
     image, weight, _, counts = line
-    _, sums, numbers, seen, median = room
+    _, sums, numbers, seen, median, _ = room
     width, depth, near, count = image.size, sums[0], numbers[0], numbers[1]
     sums[1:4] = 0.0
     counts[:] = 0
