@@ -11,6 +11,8 @@ from benchmarks.child import Work
 
 RADIUS = 10
 """Of the aperture of a star, pixel."""
+SAME = 0.07
+"""Weights that differ by less, relative to most, are of the same exposures."""
 
 
 def compare(folder: Path, method: str, other: str = "swarp") -> Work:
@@ -19,7 +21,10 @@ def compare(folder: Path, method: str, other: str = "swarp") -> Work:
 
 
 def compared(folder: Path, method: str, other: str) -> dict[str, float]:
-    """Return median absolute deviation and tails of the difference over the noise, coverage, and ratio of fluxes."""
+    """Return median absolute deviation and tails of the difference over the noise, coverage, and ratio of fluxes.
+
+    The tails of pixels besides of which both took the same exposures.
+    """
     planes = [
         folder / f"{name}.{kind}fits"
         for name in (f"awe_{method}", f"{other}_{method.upper()}")
@@ -29,10 +34,14 @@ def compared(folder: Path, method: str, other: str) -> dict[str, float]:
     good = (our_weight > 0) & (their_weight > 0)
     noise = 1 / np.sqrt(np.median(our_weight[good]))
     difference = np.abs(ours - theirs)[good] / noise
+    ratio = (our_weight / np.where(good, their_weight, 1))[good]
+    same = np.abs(ratio / np.median(ratio) - 1) < SAME
     found = {
         "MAD": float(np.median(difference)),
         "above 0.1": float(np.mean(difference > 0.1)),
         "above 1": float(np.mean(difference > 1)),
+        "same above 0.1": float(np.mean(difference[same] > 0.1)),
+        "same above 1": float(np.mean(difference[same] > 1)),
         "only awe": float(np.mean((our_weight > 0) & ~(their_weight > 0))),
         "only other": float(np.mean(~(our_weight > 0) & (their_weight > 0))),
     }

@@ -69,10 +69,15 @@ def on_pixels() -> list[list[Case]]:
     ]
 
 
-def _coadds(method: str, kernel: str = "lanczos3", **options: object) -> list[Case]:
-    work = f"FITS to coadd, {method}" + (f", {options['frames']} frames" if options else "")
+def _coadds(method: str, kernel: str = "lanczos3", said: str = "", **options: object) -> list[Case]:
+    work = f"FITS to coadd, {method}{said}"
     swarp = _program(work, ("SWarp", "swarp"), "swarp", "peers:swarp", method=method.upper(), **options)
     return [_awe(work, "kernels:coadd_awe", method=method, kernel=kernel, **options), swarp]
+
+
+def of_wide(shape: tuple[int, int]) -> list[list[Case]]:
+    """Return a coadd of a hundred chips on a wide grid."""
+    return [[_awe(f"100 chips to {shape[1]:,} x {shape[0]:,} pixels, weighted", "wide:coadd_wide", shape=shape)]]
 
 
 def on_cutouts() -> list[list[Case]]:
@@ -101,7 +106,13 @@ def of_mosaic() -> list[list[Case]]:
 
 def of_frames(counts: tuple[int, ...]) -> list[list[Case]]:
     """Return coadds of more and more chips, to see how time and memory grow."""
-    return [_coadds("weighted", frames=n) for n in counts]
+    return [_coadds("weighted", said=f", {n} chips", frames=n) for n in counts]
+
+
+def of_sizes(zooms: tuple[float, ...], size: float) -> list[list[Case]]:
+    """Return coadds of four chips on more and more pixels; `size` is that of the coadd in Mpix at zoom 1."""
+    said = (f", 4 chips to {size / zoom**2:.0f} Mpix" for zoom in zooms)
+    return [_coadds("weighted", said=text, frames=4, zoom=zoom) for text, zoom in zip(said, zooms, strict=True)]
 
 
 def _cutouts(size: int, form: str) -> list[Case]:

@@ -1,6 +1,7 @@
 """What is measured, in chapters that can be run alone."""
 # ruff: noqa: E501  the paragraphs of the page are lines
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,31 +91,49 @@ def _survey(place: Place) -> Figures:
 
 
 def _coadds(place: Place) -> Figures:
-    found = of_cases(lambda _: cases.of_mosaic(), lambda place: place.mosaic, 2)(place)
+    found = of_cases(lambda _: cases.of_mosaic(), lambda place: place.mosaic, 1, place.size(3, 1))(place)
     rows = []
     for method in cases.COADDS:
         (told,) = measure([Case("agreement", "awe", "agreement:compare", {"method": method})], place.mosaic, 1, 1)
         rows.append((method, *_agreement(told)))
-    growth = of_cases(lambda place: cases.of_frames(place.size((4, 16, 64), (4, 16))), lambda place: place.mosaic, 1, 1)
-    more = growth(place)
-    said = "Agreement of the pixels where both have a value: differences in units of the noise of a pixel. *MAD*: median of the absolute difference."
+    ny, nx = json.loads((place.mosaic / "scene/scene.json").read_text())["shape"]
+    more = [
+        of_cases(groups, lambda place: place.mosaic, 1, 1)(place)
+        for groups in (
+            lambda place: cases.of_frames(place.size((4, 16, 64), (4, 16))),
+            lambda _: cases.of_sizes((1.4, 1.0, 0.7), ny * nx / 1e6),
+            lambda place: cases.of_wide(place.size((11_754, 27_003), (2600, 10_000))),
+        )
+    ]
+    said = (
+        "Time and memory against the number of chips, which are taken again from 16 on.",
+        "Time and memory against the size of the coadd.",
+        "Many chips on a wide grid. The pixels are those of the 16 chips, each time at another place.",
+    )
     tables = [
         *found.tables,
-        (said, AGREEMENT, rows),
-        ("Time and memory against the number of chips, which are taken again from 16 on.", *more.tables[0][1:]),
+        (AGREED, AGREEMENT, rows),
+        *((text, *each.tables[0][1:]) for text, each in zip(said, more, strict=True)),
     ]
-    return Figures(tables, found.slower + more.slower, found.measured + more.measured)
+    every = [found, *more]
+    return Figures(
+        tables, [line for each in every for line in each.slower], [m for each in every for m in each.measured]
+    )
 
 
-AGREEMENT = ("method", "MAD", "above 0.1", "above 1", "only awe", "only SWarp", "flux ratio", "stars")
+AGREED = "Agreement of the pixels where both have a value: differences in units of the noise of a pixel. *MAD*: median of the absolute difference. *Same*: those where the weights of both programs differ by less than 7 %, so that they took the same exposures: what lies above there is the light of bright stars. *Flux ratio*: median of awe over SWarp, of stars in apertures of 10 pixels radius."
+AGREEMENT = ("method", "MAD", "above 0.1", "above 1", "same above 0.1", "same above 1", "only awe", "only SWarp", "flux ratio", "stars")  # fmt: skip
+
+
+SHARES = ("above 0.1", "above 1", "same above 0.1", "same above 1", "only awe", "only other")
 
 
 def _agreement(found: Measured) -> tuple[str, ...]:
     if found.failure:
         return (found.failure, *[""] * (len(AGREEMENT) - 2))
     told = found.told
-    shares = (f"{100 * told[name]:.2f} %" for name in ("above 0.1", "above 1", "only awe", "only other"))
-    return f"{told['MAD']:.4f}", *shares, f"{told.get('flux ratio', float('nan')):.6f}", f"{told['stars']}"
+    shares = (f"{100 * told[name]:.3f} %" for name in SHARES)
+    return f"{told['MAD']:.5f}", *shares, f"{told.get('flux ratio', float('nan')):.6f}", f"{told['stars']}"
 
 
 def _largest_night(place: Place) -> Path:
@@ -133,7 +152,7 @@ The work is not quite the same everywhere. awe's clipped mean also gives the var
     Chapter(
         "coadds",
         "Coadds of a mosaic",
-        """Four dithered exposures of four chips of 2048 x 4612 pixels (`--quick`: 768 x 1024), 151 Mpix, simulated and reduced with the true calibrations: from FITS files of images and weights to those of the coadd and its weight. Both programs subtract a background (cells of 128 pixels), regrid with Lanczos3 onto a TAN grid, scale to a common zeropoint, and have two threads. awe runs with SWarp's kernel (`textbook-lanczos3`) here, so that pixels can be compared; its own, with corrected moments, costs the same. The peak of awe contains the interpreter, its libraries, and the pages of files that are mapped; those of SWarp, the program. Where the two differ: see [0022](decisions/0022-one-pass-to-the-coadd.md).""",
+        """Four dithered exposures of four chips of 2048 x 4612 pixels (`--quick`: 768 x 1024), 151 Mpix, simulated and reduced with the true calibrations: from FITS files of images and weights to those of the coadd and its weight. Both programs subtract a background (cells of 128 pixels), regrid with Lanczos3 onto a TAN grid, scale to a common zeropoint and by the local area of pixels, take weights as they are, and have two threads. awe runs with SWarp's kernel (`textbook-lanczos3`) here, so that pixels can be compared; its own, with corrected moments, costs the same. The peak of awe contains the interpreter, its libraries, and the pages of files that are mapped; those of SWarp, the program. Where the two differ, and why: see [0026](decisions/0026-what-differs-from-swarp.md).""",
         _coadds,
     ),
     Chapter(

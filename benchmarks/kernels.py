@@ -2,10 +2,10 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -155,46 +155,61 @@ def detect_sep(folder: Path) -> Work:
     return _on_pixels(call, plane(folder, "image").size, lambda rows: {"sources": len(rows)})
 
 
-def _grid(folder: Path) -> tuple[Wcs, tuple[int, int]]:
+def _grid(folder: Path, zoom: float = 1.0) -> tuple[Wcs, tuple[int, int]]:
     known = described(folder)
-    ny, nx = known["shape"]
-    return tan(known["ra"], known["dec"], known["scale"], nx, ny), (ny, nx)
+    ny, nx = (round(length / zoom) for length in known["shape"])
+    return tan(known["ra"], known["dec"], known["scale"] * zoom, nx, ny), (ny, nx)
 
 
 def coadd_awe(
-    folder: Path, method: str, kernel: str = "lanczos3", threads: int = THREADS, frames: int | None = None
+    folder: Path,
+    method: str,
+    kernel: str = "lanczos3",
+    threads: int = THREADS,
+    frames: int | None = None,
+    zoom: float = 1.0,
 ) -> Work:
     """From FITS files of frames and weights to the coadd and its weight as FITS files, background subtracted.
 
-    With more `frames` than there are, they are taken again.
+    With more `frames` than there are, they are taken again. `zoom`: pixels of the frames for one of the coadd along
+    each side.
     """
-    known, (grid, shape) = described(folder), _grid(folder)
+    known, (grid, shape) = described(folder), _grid(folder, zoom)
     count = frames or known["frames"]
-
-    def on_grid(number: int) -> Regridder:
-        number %= known["frames"]
-        image, weight = (mapped_plane(folder / f"scene/{name}{number}.fits") for name in ("image", "weight"))
-        pixels, header = PixelsOnFile(image, weight), image.hdu.header
-        source = Wcs.from_header(header)
-        mesh = pixel_mesh(source, grid, overlap_region(source, pixels.shape, grid, shape))
-        mesh = replace(mesh, area=np.full_like(mesh.area, np.nanmedian(mesh.area)))
-        background, _ = background_mesh(pixels, cell=128)
-        return Regridder(pixels, mesh, Kernel(kernel), header["FLXSCALE"], background)
 
     def call() -> None:
         with ThreadPoolExecutor(threads) as pool:
-            inputs = list(pool.map(on_grid, range(count)))
-        files = folder / f"awe_{method}.fits", folder / f"awe_{method}.weight.fits"
-        with ExitStack() as stack:
-            image, weight = (
-                stack.enter_context(PlaneWriter(path, {"IMAGE": np.float32}, shape, grid.cards, checksums=False))
-                for path in files
-            )
-            for band in coadd(inputs, shape, Method(method), threads=threads).bands():
-                image.write(band.y0, {"IMAGE": band.image})
-                weight.write(band.y0, {"IMAGE": band.weight})
+            inputs = list(pool.map(lambda i: on_grid(folder, i % known["frames"], kernel, grid, shape), range(count)))
+        write_coadd(folder, inputs, method, grid, shape, threads)
 
     return _on_pixels(call, count * known["pixels"])
+
+
+def on_grid(
+    folder: Path, number: int, kernel: str, grid: Wcs, shape: tuple[int, int], place: Wcs | None = None
+) -> Regridder:
+    """Return a frame on a grid, without its background; where its header says, or at another place."""
+    image, weight = (mapped_plane(folder / f"scene/{name}{number}.fits") for name in ("image", "weight"))
+    pixels, header = PixelsOnFile(image, weight), image.hdu.header
+    source = place or Wcs.from_header(header)
+    region = overlap_region(source, pixels.shape, grid, shape)
+    background, _ = background_mesh(pixels, cell=128)
+    return Regridder(pixels, pixel_mesh(source, grid, region), Kernel(kernel), header["FLXSCALE"], background)
+
+
+def write_coadd(
+    folder: Path, inputs: Sequence[Regridder], method: str, grid: Wcs, shape: tuple[int, int], threads: int
+) -> None:
+    """Write the coadd and its weight, band by band."""
+    files = folder / f"awe_{method}.fits", folder / f"awe_{method}.weight.fits"
+    with ExitStack() as stack:
+        image, weight = (
+            stack.enter_context(PlaneWriter(path, {"IMAGE": np.float32}, shape, grid.cards, checksums=False))
+            for path in files
+        )
+        for band in coadd(inputs, shape, Method(method), threads=threads).bands():
+            image.write(band.y0, {"IMAGE": band.image})
+            weight.write(band.y0, {"IMAGE": band.weight})
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from astropy.io.fits import Header
 from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
 
+from awe.kernels.iraf_wcs import standard_cards
 from awe.kernels.sky_systems import AXES, from_icrs, to_icrs
 
 Card = float | int | str
@@ -47,7 +48,7 @@ class Wcs:
         ----------
         header : mapping of keyword to value
             CTYPE, CRVAL and CRPIX are needed, with CD, PC + CDELT or CDELT + CROTA2; TPV (PVi_m) and SIP (A_i_j ...)
-            distortions are kept. Other cards are ignored.
+            distortions are kept, TNX and ZPX of IRAF become TPV and ZPN. Other cards are ignored.
 
         Raises
         ------
@@ -55,7 +56,7 @@ class Wcs:
             Names the card at fault: one that is missing, NaN or not a number, a singular or absurd matrix, a
             projection that is not of the sky, an equinox other than J2000.
         """
-        cards = _celestial_cards(header)
+        cards = _celestial_cards(header) | standard_cards(header)
         _check_types(cards)
         _check_reference(cards)
         cards = _with_cd_matrix(_with_tpv(cards))
