@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from awe.errors import NotFound
 from awe.model.access import visible
+from awe.model.coadd import RegriddedFrame
 from awe.model.frame import FileBacked, Frame
 from awe.model.judgement import Judgement, history
 from awe.model.lineage import inputs, is_external
@@ -19,6 +20,7 @@ from awe.services.declared import Field, fields_of, plain
 from awe.services.lineage_graph import all_edges
 from awe.services.same_key import other_versions
 from awe.services.staleness_story import short_story, told
+from awe.services.stored_frames import not_kept
 from awe.services.summaries import Summary, summaries
 
 SHOWN_USERS = 20
@@ -87,6 +89,8 @@ class ObjectView:
     external: str = ""
     """Of what was made elsewhere, the sentence that says so."""
     filename: str | None = None
+    no_file: str = ""
+    """Why it has no file, where one might be expected."""
     linking: list[tuple[str, str]] = field(default_factory=list)
     """(class, link) of tables whose rows may link to the object."""
     versions: list[Summary] = field(default_factory=list)
@@ -150,11 +154,18 @@ def view_object(session: Session, object_id: int, with_roles: bool = True) -> Ob
         is_long_story=can_be_stale and stale is None,
         external=external(thing) if is_external(thing) else "",
         filename=getattr(thing, "filename", None),
+        no_file=_no_file(thing),
         linking=[] if inputs(cls) or isinstance(thing, Frame) else _linking(cls),
         versions=other_versions(session, thing),
         history=history(session, object_id),
         because=" ".join(told(session, [thing.job.reason])) if thing.job else "",
     )
+
+
+def _no_file(thing: Persistent) -> str:
+    if isinstance(thing, RegriddedFrame) and thing.filename is None and thing.reduced_id is not None:
+        return f"No picture: {not_kept(thing.reduced_id)}."
+    return ""
 
 
 def find_object(session: Session, object_id: int) -> Persistent:

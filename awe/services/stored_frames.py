@@ -148,7 +148,19 @@ def stored_frame(session: Session, object_id: int) -> StoredFrame:
         return found[object_id]
     query = select(Persistent.__table__.c.class_name).where(Persistent.__table__.c.object_id == object_id)
     name = session.scalar(visible(session, query))
-    raise NotFound(f"{name} {object_id} has no image file" if name else f"no object {object_id}")
+    if name is None:
+        raise NotFound(f"no object {object_id}")
+    reduced = RegriddedFrame.__table__.c
+    source = session.scalar(select(reduced.reduced_id).where(reduced.object_id == object_id))
+    raise NotFound(f"{name} {object_id} has no image file" + (f": {not_kept(source)}" if source else ""))
+
+
+def not_kept(reduced_id: int) -> str:
+    """Return why a regridded frame has no file, and where its pixels are."""
+    return (
+        "files of regridded frames were not kept when it was made (the setting keep_regridded); its pixels are those "
+        f"of ReducedFrame {reduced_id}, which coadds read"
+    )
 
 
 def solutions(session: Session, frames: Iterable[StoredFrame]) -> dict[int, Solution]:

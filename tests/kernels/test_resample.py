@@ -383,6 +383,28 @@ def test_coarser_pixels_average_over_several_positions(ratio):
     assert noise_scale(mesh, oversampling=times) == pytest.approx(np.std(boxes), rel=0.1)
 
 
+@pytest.mark.parametrize("kernel", [Kernel.BILINEAR, Kernel.LANCZOS3])
+def test_detail_finer_than_coarser_pixels_does_not_come_back_as_a_pattern(kernel):
+    # stripes of three input pixels on a grid of pixels three and a half times as large: they can't be seen
+    y, x = np.mgrid[:400, :400]
+    stripes = np.cos(2 * np.pi * x / 2.9).astype(np.float32)
+    source, target = tan(150, 2, 0.5, 400, 400), tan(150, 2, 1.75, 110, 110)
+    mesh = pixel_mesh(source, target, Section(10, 100, 10, 100))
+    weight = np.ones_like(stripes)
+
+    once, averaged = (
+        resample(stripes, weight, None, mesh, kernel, oversampling=times).image / np.median(mesh.area)
+        for times in (1, oversampling_for(mesh))
+    )
+
+    # the mean of four positions of a wave of 2.9 pixels that lie 0.875 apart: sin(4 a) / (4 sin a), a = 0.3017 pi
+    a = np.pi * 0.875 / 2.9
+    damping = abs(np.sin(4 * a) / (4 * np.sin(a)))
+    assert damping < 0.21
+    # a third more, as the kernels themselves damp by the place between pixels
+    assert np.std(averaged) < 1.33 * damping * np.std(once)
+
+
 @pytest.mark.parametrize("background", [np.full((3, 4), 70.0), np.arange(12.0).reshape(3, 4) ** 2])
 def test_a_background_is_subtracted_as_if_it_had_been_before(background):
     source = tan(150, 2, 0.5, NX, NY, rotation=5)

@@ -7,9 +7,13 @@ from urllib.parse import quote
 import pytest
 from flask.testing import FlaskClient
 from markupsafe import escape
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
+from awe.config import Settings
 from awe.errors import StoreUnavailable
-from awe.model import Coadd
+from awe.model import Coadd, RegriddedFrame
+from awe.services.app import create_app
 from awe.services.declared import fields_of
 from awe.services.images import offered_planes
 from awe.services.node_values import NodeValue
@@ -108,6 +112,25 @@ def test_the_file_is_sent_unchanged(client: FlaskClient, world: Any) -> None:
     assert answer.data == world.store.retrieve(f"Coadd-{coadd}.fits").read_bytes()
     assert answer.headers["Content-Disposition"] == f"attachment; filename=Coadd-{coadd}.fits"
     assert client.get(f"/object/{coadd}/file", headers={"Range": "bytes=0-8"}, buffered=True).data == b"SIMPLE  ="
+
+
+def test_a_regridded_frame_whose_file_is_not_kept_says_where_its_pixels_are(
+    engine: Engine, world: Any, tmp_path: Path
+) -> None:
+    regridded, reduced = world.ids["RegriddedFrame"], world.ids["ReducedFrame"]
+    with Session(engine) as session:
+        frame = session.get_one(RegriddedFrame, regridded)
+        frame.filename, frame.reduced_id = None, reduced
+        session.commit()
+    client = create_app(Settings(home=tmp_path), engine, world.store).test_client()
+
+    page, picture = client.get(f"/object/{regridded}"), client.get(f"/imageview/{regridded}.png")
+    said = f"its pixels are those of ReducedFrame {reduced}, which coadds read"
+    assert (page.status_code, picture.status_code) == (200, 404)
+    assert said in page.text
+    assert said in picture.text
+    assert f"/imageview/{regridded}.png" not in page.text
+    assert said not in client.get(f"/object/{world.ids['Coadd']}").text
 
 
 def test_the_header_is_that_of_the_hdu_of_the_frame(client: FlaskClient, world: Any) -> None:
