@@ -163,8 +163,9 @@ def view_object(session: Session, object_id: int, with_roles: bool = True) -> Ob
 
 
 def _no_file(thing: Persistent) -> str:
-    if isinstance(thing, RegriddedFrame) and thing.filename is None and thing.reduced_id is not None:
-        return f"No picture: {not_kept(thing.reduced_id)}."
+    reduced = getattr(thing, "reduced_id", None)  # the column of the link; the link itself would be read
+    if isinstance(thing, RegriddedFrame) and thing.filename is None and reduced is not None:
+        return f"No picture: {not_kept(reduced)}."
     return ""
 
 
