@@ -2,6 +2,7 @@
 # ruff: noqa: E501  the paragraphs of the page are lines
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,13 +82,22 @@ def _nights(place: Place) -> Figures:
 def _survey(place: Place) -> Figures:
     folder, observed = place.observed
     work = "raw exposures to coadd and its sources in the database"
+    again = folder.with_name("survey-again")
+    shutil.copytree(folder, again)
+    say("awe, which keeps the regridded frames, and awe, which does not")
     found = place.do(Case(work, "awe", "survey:awe", place.survey), folder)
+    without = {**place.survey, "keep_regridded": False}
+    fused = place.do(Case(f"{work}, regridded frames not kept", "awe", "survey:awe", without), again)
+    shutil.rmtree(again)
     place.do(Case("export", "awe", "survey:export"), folder)
     say("the chain of programs beside it")
-    group = [found, *measure([cases.chain()], folder, 1, 1)]
+    chain = measure([cases.chain()], folder, 1, 1)
+    groups = [[fused, *chain], [found, *chain]]
     spent = ", ".join(f"{name} {report.duration(seconds)}" for name, seconds in observed.told.items())
     caption = f"Before it: {spent}. The peak of awe is that of its largest process; there are as many as cores."
-    return Figures([(caption, report.HEADERS, report.rows([group]))], _slower([group]), report.numbers(group))
+    return Figures(
+        [(caption, report.HEADERS, report.rows(groups))], _slower(groups[1:]), report.numbers([found, fused, *chain])
+    )
 
 
 def _coadds(place: Place) -> Figures:
@@ -188,7 +198,7 @@ Small nights pay for starting processes and loading kernels, some seconds.""",
     Chapter(
         "survey",
         "A night beside SExtractor, SCAMP and SWarp",
-        """Four dithered exposures of four chips (2048 x 4612 pixels; `--quick`: 1024 x 1024). awe begins with raw exposures whose calibrations are made, and ends with a coadd and the rows of its sources in the database; all products on the way are stored. The other programs begin with the exposures that awe reduced, their weights and the coordinates of the telescope: catalogues of the exposures, astrometric solution, coadd, catalogue of the coadd.""",
+        """Four dithered exposures of four chips (2048 x 4612 pixels; `--quick`: 1024 x 1024). awe begins with raw exposures whose calibrations are made, and ends with a coadd and the rows of its sources in the database; all products on the way are stored, the regridded frames only in the second measurement (`keep_regridded`): SWarp, too, keeps none. The other programs begin with the exposures that awe reduced, their weights and the coordinates of the telescope: catalogues of the exposures, astrometric solution, coadd, catalogue of the coadd.""",
         _survey,
     ),
     Chapter(

@@ -73,9 +73,9 @@ def _made(engine: Engine, settings: Any, cls: type) -> None:
         raise RuntimeError(next(iter(outcome.failed.values())))
 
 
-def awe(folder: Path, chip: tuple[int, int], exposures: int) -> Work:
+def awe(folder: Path, chip: tuple[int, int], exposures: int, keep_regridded: bool = True) -> Work:
     """Make coadd and source list of raw exposures whose calibrations are there."""
-    settings = settings_in(folder)
+    settings = replace(settings_in(folder), keep_regridded=keep_regridded)
     engine = open_engine(settings.database)
 
     def call() -> dict[str, Any]:
