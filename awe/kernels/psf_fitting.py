@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import correlate1d, spline_filter
 
 from awe.kernels.psf import Psf, polynomial, terms_of
-from awe.kernels.psf_equations import centre_stars, clip_pixels, enlarge, fit_weights, normal, right_side
+from awe.kernels.psf_equations import centre_stars, clip_pixels, fit_weights, normal, right_side
+from awe.kernels.psf_shape import width_of
 
 Array = NDArray[np.float64]
 
@@ -236,7 +237,7 @@ class _Fitting:
         basis /= basis[0].sum() * self._sampling**2
         basis[1:] -= basis[1:].sum((1, 2))[:, None, None] * basis[0] * self._sampling**2
         chi2 = float(np.median(self._chi2[self._good]))
-        width = _width(basis[0], self._sampling)
+        width = width_of(basis[0], self._sampling)
         counts = len(self._good), int(self._good.sum())
         return Psf(basis, self._sampling, self._degree, self._zero, self._scale, width, chi2, *counts)
 
@@ -251,15 +252,3 @@ def _samples(coefficients: Array) -> Array:
     weights = (1 / 6, 4 / 6, 1 / 6)
     rows = correlate1d(coefficients, weights, axis=1, mode="constant")
     return np.asarray(correlate1d(rows, weights, axis=2, mode="constant"))
-
-
-def _width(picture: Array, sampling: float) -> float:
-    """Return the FWHM (pixel) of the circle that has the area above half of the peak."""
-    fine = 4
-    side = picture.shape[0]
-    coefficients = spline_filter(picture, 3)
-    middle = (side - 1) / 2
-    reach = int(min(middle - 2, 12 / sampling + 4)) * fine
-    out = np.zeros((2 * reach + 1, 2 * reach + 1))
-    enlarge(coefficients, fine, out)
-    return float(2 * math.sqrt((out > out.max() / 2).sum() / math.pi) * sampling / fine)

@@ -11,6 +11,7 @@ from awe.services.pages.jobs import jobs
 from awe.services.pages.judgements import judgements
 from awe.services.pages.objects import objects
 from awe.services.pages.processes import processes
+from awe.services.pages.psf import psf_pages
 from awe.services.pages.query import query
 from awe.services.pages.signing import signing
 from awe.services.pages.sources import sources
@@ -20,4 +21,19 @@ from awe.services.pages.tree import tree
 
 COMMON = (health, api, help_page, signing)
 """What every application has, whatever services it offers."""
-DBVIEW = (start, find, query, tables, objects, sources, aladin, judgements, compare, coverage, tree, processes, jobs)
+DBVIEW = (
+    start,
+    find,
+    query,
+    tables,
+    objects,
+    psf_pages,
+    sources,
+    aladin,
+    judgements,
+    compare,
+    coverage,
+    tree,
+    processes,
+    jobs,
+)

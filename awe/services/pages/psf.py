@@ -1,0 +1,91 @@
+"""The PSF model of a frame over its field."""
+
+from typing import Any
+
+import numpy as np
+from flask import Blueprint, Response, current_app, request
+
+from awe.errors import NotFound
+from awe.kernels.colour_maps import ColourMap, colour_table
+from awe.kernels.png import encode_png
+from awe.kernels.psf import Psf
+from awe.model.psf import PsfModel
+from awe.psf_files import psf_of_file
+from awe.services.negotiation import answer
+from awe.services.objectview import find_object
+from awe.services.operations import Operation, Parameter, describe
+from awe.services.pages.imageview_pixels import kept
+from awe.services.parts import parts
+from awe.services.psf_field import drawing, facts, mosaic, spread, stars
+from awe.services.sessions import session
+
+psf_pages = Blueprint("psf", __name__)
+
+VERSION = 1
+"""Goes up when the same address gives other bytes than before."""
+CELLS = Parameter("cells", "stars along each side of the field", "integer", 5, low=2, high=9)
+_PAGE = Operation("The PSF model of a frame over its field: its pictures, its width and its shape.", (CELLS,))
+_PICTURE = Operation(
+    "Stars of the PSF model of a frame, side by side as in its field; bright ones and faint wings alike.",
+    (CELLS, Parameter("cmap", "colour map", default=ColourMap.GRAY.value, choices=tuple(ColourMap))),
+    answers=("image/png",),
+)
+
+
+@psf_pages.get("/object/<number:object_id>/psf")
+@psf_pages.get("/object/<number:object_id>/psf.json", endpoint="json")
+@describe(_PAGE)
+def show(object_id: int) -> Response:
+    """Show the PSF model of a frame over its field."""
+    cells = _PAGE.read(request.args.to_dict())["cells"]
+    thing, shape = _model(object_id)
+    psf = _read(thing)
+    found = stars(psf, shape, cells)
+
+    def as_json() -> dict[str, Any]:
+        return {"object_id": object_id} | facts(psf) | {"stars": [star.as_json() for star in found]}
+
+    return answer(
+        "psf.html",
+        as_json,
+        thing=thing,
+        cells=cells,
+        facts=facts(psf),
+        stars=found,
+        map=drawing(found, shape, cells),
+        widths=spread([star.fwhm for star in found]),
+        shapes=spread([star.ellipticity for star in found]),
+    )
+
+
+@psf_pages.get("/object/<number:object_id>/psf.png", endpoint="picture")
+@describe(_PICTURE)
+def picture(object_id: int) -> Response:
+    """Send stars of the PSF model of a frame as a picture."""
+    given = _PICTURE.read(request.args.to_dict())
+    thing, shape = _model(object_id)
+    colours = ColourMap(given["cmap"])
+
+    def make() -> bytes:
+        levels: np.ndarray = mosaic(_read(thing), shape, given["cells"])
+        return encode_png(levels, palette=None if colours is ColourMap.GRAY else colour_table(colours))
+
+    name = f"psf-{VERSION}-{thing.filename}-{given['cells']}-{colours.value}"
+    return kept(name, "image/png", make, on_disk=False)
+
+
+def _model(object_id: int) -> tuple[PsfModel, tuple[int, int]]:
+    """Return a model that has a file, and the shape of its field; no transaction is held while it is drawn."""
+    thing = find_object(session(), object_id)
+    if not isinstance(thing, PsfModel):
+        raise NotFound(f"{thing} is no PsfModel")
+    if not thing.filename:
+        raise NotFound(f"{thing} has no model: {thing.remark or 'no star tells it'}")
+    frame = thing.frame
+    if not frame.naxis1 or not frame.naxis2:
+        raise NotFound(f"the size of {frame} is not known")
+    return thing, (frame.naxis2, frame.naxis1)
+
+
+def _read(thing: PsfModel) -> Psf:
+    return psf_of_file(parts(current_app).store.retrieve(thing.filename, thing.sha256))
