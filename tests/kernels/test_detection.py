@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from awe.kernels.detection import SourceFlag, detect, half_sample_mode, stars
+from awe.kernels.detection import SourceFlag, WeightFlag, detect, detect_in, half_sample_mode, stars
 from awe.kernels.flags import PixelFlag
 from awe.kernels.matching import match_positions
 from awe.kernels.photometry import circle_sums, plane, windowed_positions
+from awe.kernels.planes import Rows, scene
 
 GAIN, SKY, READ_NOISE, FWHM = 1.5, 100.0, 5.0, 4.0
 VARIANCE = SKY / GAIN + READ_NOISE**2
@@ -249,3 +250,135 @@ def test_a_window_on_nothing_says_that_it_did_not_converge():
 
     assert not found.converged[0]
     assert (found.x[0], found.y[0]) == (15.0, 15.0)
+
+
+def flags_of_one_star(x=40.0, y=40.0, **given):
+    """Return the row of a lone star of 20000 adu; `given` are changes to what `detect` is given."""
+    image = star_image([x], [y], [20000.0], (81, 90))
+    (row,) = detect(given.pop("image", image), **({"rms": 1.0, "apertures": (8,)} | given))
+    return row
+
+
+def test_a_lone_star_has_no_flag():
+    row = flags_of_one_star()
+
+    assert [row[n] for n in ("FLAGS", "FLAGS_WEIGHT", "IMAFLAGS", "IMAFLAGS_ISO", "NIMAFLAGS_ISO")] == [0] * 5
+
+
+def test_bit_1_is_set_where_neighbours_or_bad_pixels_take_a_tenth_of_the_ellipse():
+    image = star_image([40.0], [40.0], [20000.0], (81, 90))
+    image[:, 43:70] = np.nan
+
+    assert flags_of_one_star(image=image)["FLAGS"] & SourceFlag.NEIGHBOURS
+
+
+def test_bit_2_is_set_on_both_parts_of_a_blend_only():
+    image = star_image([30.0, 37.5, 70.0], [40.0, 40.0, 40.0], [9000.0] * 3, (81, 100))
+    found = detect(image, rms=1.0)
+
+    assert len(found) == 3
+    assert ((found["FLAGS"] & SourceFlag.BLENDED > 0) == (found["X_IMAGE"] < 50)).all()
+
+
+def test_bit_4_is_set_by_the_level_and_by_the_flag_map_alike():
+    flags = np.zeros((81, 90), np.uint8)
+    flags[40, 40] = PixelFlag.SATURATED
+
+    assert flags_of_one_star(saturation=1000.0)["FLAGS"] == SourceFlag.SATURATED
+    assert flags_of_one_star(flags=flags)["FLAGS"] == SourceFlag.SATURATED
+    assert flags_of_one_star(saturation=1e5)["FLAGS"] == 0
+
+
+def test_bits_8_and_16_are_set_at_the_border():
+    # the aperture of 60 reaches beyond it, the isophote does not; further out, both do
+    assert flags_of_one_star(apertures=(8, 60))["FLAGS"] == 0
+    assert flags_of_one_star(y=20.0, apertures=(8, 60))["FLAGS"] == SourceFlag.APERTURE_INCOMPLETE
+    at_the_border = flags_of_one_star(y=1.0)["FLAGS"]
+    assert at_the_border & SourceFlag.TRUNCATED
+    assert at_the_border & SourceFlag.APERTURE_INCOMPLETE
+
+
+def test_bit_32_and_the_flags_of_weights_are_set_where_a_pixel_of_the_isophote_has_no_value():
+    weight = np.ones((81, 90))
+    weight[41, 39] = 0
+    row = flags_of_one_star(weight=weight)
+
+    assert row["FLAGS"] & SourceFlag.ISOPHOTE_INCOMPLETE
+    assert row["FLAGS_WEIGHT"] == WeightFlag.MEASURED | WeightFlag.DETECTED
+    weight[41, 39], weight[70, 80] = 1, 0
+    assert flags_of_one_star(weight=weight)["FLAGS_WEIGHT"] == 0
+
+
+def test_weights_of_both_images_have_a_flag_each():
+    image, whole, holed = star_image([40.0], [40.0], [20000.0], (81, 90)), np.ones((81, 90)), np.ones((81, 90))
+    holed[41, 39] = 0
+    good, bad = scene(Rows(image, whole)), scene(Rows(image, holed))
+
+    assert detect_in(good, measure_on=bad)["FLAGS_WEIGHT"].tolist() == [WeightFlag.MEASURED]
+    assert detect_in(bad, measure_on=good)["FLAGS_WEIGHT"].tolist() == [WeightFlag.DETECTED]
+    assert detect_in(bad, measure_on=good)["FLAGS"] & SourceFlag.ISOPHOTE_INCOMPLETE == 0
+
+
+def test_flags_of_the_isophote_are_counted_and_those_beyond_it_are_left_out():
+    flags = np.zeros((81, 90), np.uint8)
+    flags[40, 38:41], flags[39, 39] = PixelFlag.INTERPOLATED, PixelFlag.COSMIC
+    flags[70, 80] = PixelFlag.HOT
+    row = flags_of_one_star(flags=flags)
+
+    assert row["IMAFLAGS_ISO"] == PixelFlag.INTERPOLATED | PixelFlag.COSMIC
+    assert row["NIMAFLAGS_ISO"] == 4
+    assert row["IMAFLAGS"] == row["IMAFLAGS_ISO"]
+
+
+def test_the_gain_enters_the_errors_and_only_these():
+    few, many, none = (flags_of_one_star(gain=g) for g in (0.5, 5.0, np.inf))
+    area = np.pi * 16
+    for row, gain in ((few, 0.5), (many, 5.0), (none, np.inf)):
+        assert row["FLUXERR_APER"][0] == pytest.approx(np.sqrt(area + row["FLUX_APER"][0] / gain), rel=0.01)
+    assert few["FLUX_APER"][0] == many["FLUX_APER"][0] == none["FLUX_APER"][0]
+
+
+def test_a_field_of_nothing_but_saturated_stars_is_measured_and_has_no_seeing():
+    rng = np.random.default_rng(3)
+    x, y, shape = grid_of_stars(rng, 5)
+    truth = star_image(x, y, 500000.0, shape)
+    image = np.minimum(observed(truth, rng), 5000.0)
+    flags = np.where(image >= 4999, PixelFlag.SATURATED, 0).astype(np.uint8)
+    found = detect(image, np.where(flags > 0, 0, 1 / VARIANCE), flags, gain=GAIN)
+    i, _ = match_positions(x, y, found["X_IMAGE"], found["Y_IMAGE"], 2.0)
+
+    assert len(i) == len(x)
+    assert np.all(found["FLAGS"] & SourceFlag.SATURATED)
+    assert stars(found).count == 0
+    assert np.isnan(stars(found).seeing)
+    assert np.all(found["STELLARITY"] == 0.5)
+
+
+def test_one_star_is_its_own_seeing():
+    rng = np.random.default_rng(4)
+    found = detect(observed(star_image([40.3], [39.6], [50000.0], (81, 90)), rng), np.full((81, 90), 1 / VARIANCE))
+    bright = found[found["FLUX_AUTO"] > 10000]
+
+    assert len(bright) == 1
+    assert stars(found).count == 1
+    assert stars(found).seeing == pytest.approx(FWHM, rel=0.06)
+
+
+def test_infinities_are_holes_as_nan_is():
+    image = star_image([40.0], [40.0], [20000.0], (81, 90))
+    spoiled = image.copy()
+    spoiled[10, 10], spoiled[60, 70], spoiled[40, 50] = np.inf, -np.inf, np.nan
+    (one,) = detect(image, rms=1.0)
+    (other,) = detect(spoiled, rms=1.0)
+
+    for name in ("X_IMAGE", "FLUX_AUTO", "FLUX_APER", "XWIN_IMAGE"):
+        np.testing.assert_allclose(other[name], one[name], rtol=1e-3, err_msg=name)
+    assert len(detect(image, np.where(np.isfinite(spoiled), 1.0, np.inf))) == 1
+
+
+@pytest.mark.parametrize("name", ["weight", "flags", "background", "rms"])
+def test_maps_of_another_shape_are_refused_with_both_shapes(name):
+    other = np.zeros((50, 51), np.uint8 if name == "flags" else np.float32)
+
+    with pytest.raises(ValueError, match=rf"the {name} map has shape \(50, 51\), the image \(50, 50\)"):
+        detect(np.zeros((50, 50)), **{name: other})

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import sep
+from scipy.optimize import brentq
 from scipy.spatial import cKDTree
+from scipy.special import gamma, gammainc, gammaincinv
 
 from awe.kernels import regions, thresholding
 from awe.kernels.components import connected
@@ -177,3 +179,74 @@ def test_a_few_bad_pixels_do_not_cut_a_source_in_two():
     assert found[1]["area"][0] == pytest.approx(found[0]["area"][0], rel=0.05)
     # what is wider is no gap but unknown
     assert not len(found[2]) or np.all((found[2]["x1"] < 24) | (found[2]["x0"] > 35))
+
+
+def sersic(shape, x, y, index, radius, flux):
+    """Return a round galaxy, each pixel the mean of 5 x 5 places."""
+    b = gammaincinv(2 * index, 0.5)
+    fine = (np.arange(5 * shape[0]) + 0.5) / 5 - 0.5 - y, (np.arange(5 * shape[1]) + 0.5) / 5 - 0.5 - x
+    r = np.hypot(fine[0][:, None], fine[1])
+    light = np.exp(-b * (r / radius) ** (1 / index))
+    light *= flux * b ** (2 * index) / (2 * np.pi * index * radius**2 * gamma(2 * index))
+    return light.reshape(shape[0], 5, shape[1], 5).mean(axis=(1, 3))
+
+
+def petrosian(index, radius):
+    """Return the Petrosian radius of a galaxy, and the part of its light within twice that (Graham & Driver 2005)."""
+    b = gammaincinv(2 * index, 0.5)
+
+    def ratio(r):
+        x = b * (r / radius) ** (1 / index)
+        return x ** (2 * index) * np.exp(-x) / (2 * index * gamma(2 * index) * gammainc(2 * index, x)) - 0.2
+
+    found = brentq(ratio, 0.5 * radius, 8 * radius)
+    return found, gammainc(2 * index, b * (2 * found / radius) ** (1 / index))
+
+
+@pytest.mark.parametrize("index", [0.5, 1.0, 2.0])
+def test_galaxies_have_the_petrosian_radius_and_flux_of_theory(index):
+    image = sersic((401, 401), 200.2, 199.7, index, 10.0, 1e6)
+    found = detect(image.astype(np.float32), rms=0.05)
+    radius, part = petrosian(index, 10.0)
+
+    assert len(found) == 1
+    # rings are a quarter of A_IMAGE wide
+    assert found["PETRO_RADIUS"][0] * found["A_IMAGE"][0] == pytest.approx(radius, rel=0.03)
+    assert found["FLUX_PETRO"][0] == pytest.approx(part * 1e6, rel=0.01)
+    # half of the light in the Kron ellipse, which misses some
+    assert found["FLUX_RADIUS"][0] == pytest.approx(10.0, rel=0.12)
+    assert found["FLUX_AUTO"][0] == pytest.approx(1e6, rel=0.12)
+
+
+def test_a_large_blend_on_the_seams_of_bands_is_separated_as_in_one_piece(monkeypatch):
+    """Sixty sources that all touch, over all bands, and one whose middle lies on a seam."""
+    rng = np.random.default_rng(15)
+    rows, columns = np.mgrid[:400, :300]
+    image = rng.normal(0, SIGMA, (400, 300)) + 60 * np.exp(-((columns - 150) ** 2 / 30**2 + (rows - 200) ** 2 / 80**2) / 2)
+    places = [(150.0, 64.0), *zip(rng.normal(150, 25, 60), rng.uniform(30, 370, 60), strict=True)]
+    for x, y in places:
+        image += 3000 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8)
+    image = image.astype(np.float32)
+    whole = detect(image, rms=SIGMA, gain=2.0)
+    assert np.sum(whole["FLAGS"] & 2 > 0) > 40
+    monkeypatch.setattr(regions, "WHOLE_PIXELS", 1000)
+    for rows_of_band in (32, 64, 51):
+        monkeypatch.setattr(regions, "BAND_ROWS", rows_of_band)
+        monkeypatch.setattr(regions, "MARGIN", 60)
+        monkeypatch.setattr(thresholding, "BAND_PIXELS", rows_of_band * 300)
+        parts = detect(image, rms=SIGMA, gain=2.0, threads=2)
+
+        assert len(parts) == len(whole)
+        for name in ("X_IMAGE", "Y_IMAGE", "ISOAREA_IMAGE", "FLUX_AUTO", "FLUX_APER", "FLUX_RADIUS", "FLAGS"):
+            np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_both_images_are_seen_through_the_same_apertures(image):
+    """Faint light under the apertures of bright sources: the ellipses are those of the image of detection."""
+    first, second = scene(Rows(image, rms=SIGMA)), scene(Rows(0.01 * image, rms=SIGMA))
+    one, both = detect_in(first), detect_in(first, measure_on=second)
+
+    np.testing.assert_array_equal(both["KRON_RADIUS"], one["KRON_RADIUS"])
+    np.testing.assert_array_equal(both["PETRO_RADIUS"], one["PETRO_RADIUS"])
+    np.testing.assert_allclose(both["FLUX_AUTO"], 0.01 * one["FLUX_AUTO"], rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(both["FLUX_APER"], 0.01 * one["FLUX_APER"], rtol=1e-4, atol=1e-2)

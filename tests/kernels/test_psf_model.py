@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.signal import fftconvolve
 
 from awe.kernels import regions, thresholding
 from awe.kernels.detection import catalogue_of, find, stars
@@ -113,3 +114,40 @@ def test_nan_and_masked_pixels_do_not_spoil_the_model(sky):
     assert psf.fwhm == pytest.approx(np.hypot(FWHM, 0.68), rel=0.03)
     assert np.isfinite(psf.basis).all()
     assert abs(np.median(found["FLUX_PSF"][j[bright]] / flux[i[bright]]) - 1) < 0.004
+
+
+def with_galaxies(image, x, y, flux, rng):
+    """Add round exponential discs, seen through the same PSF, to an image; half of their light lies within 2 pixels."""
+    fine = (np.arange(61 * 5) + 0.5) / 5 - 0.5
+    star = moffat(fine[None, :] - 30, fine[:, None] - 30, FWHM, 3.0)
+    for at_x, at_y, total in zip(x, y, flux, strict=True):
+        i0, j0 = round(at_x) - 30, round(at_y) - 30
+        radius = np.hypot(fine[None, :] - (at_x - i0), fine[:, None] - (at_y - j0))
+        disc = fftconvolve(np.exp(-1.678 * radius / 2.0), star, mode="same").reshape(61, 5, 61, 5).mean((1, 3))
+        disc *= total / disc.sum()
+        image[j0 : j0 + 61, i0 : i0 + 61] += disc + rng.normal(0, 1, disc.shape) * np.sqrt(disc / GAIN)
+    return image
+
+
+def test_stars_and_galaxies_are_told_apart_down_to_a_tenth_of_a_percent_of_the_brightest():
+    """Within |SPREAD_MODEL| < 0.003 + 2 errors, as Desai et al. (2012, ApJ 757, 83) classify, lie the stars."""
+    rng = np.random.default_rng(33)
+    place = np.arange(20) * 45 + 40
+    x, y = (axis.ravel() + rng.uniform(-0.5, 0.5, 400) for axis in np.meshgrid(place, place))
+    is_star, flux = rng.random(400) < 0.5, 10 ** rng.uniform(3.0, 5.5, 400)
+    shape = (940, 940)
+    image = observed(x[is_star], y[is_star], flux[is_star], shape, rng)
+    image = with_galaxies(image, x[~is_star], y[~is_star], flux[~is_star], rng)
+    _, psf, found = measured(Rows(image, rms=SIGMA))
+    i, j = match_positions(x, y, found["XPSF_IMAGE"], found["YPSF_IMAGE"], 2.0)
+    spread, error = found["SPREAD_MODEL"][j], found["SPREADERR_MODEL"][j]
+    as_star = np.abs(spread) < 0.003 + 2 * error
+
+    assert psf.accepted > 40
+    for low, least in ((10**4.0, 0.98), (10**3.5, 0.93)):
+        bright = flux[i] > low
+        # 150 or 200 sources: the last percent is one of them or two
+        assert np.mean(as_star[bright & is_star[i]]) > least - 0.02
+        assert np.mean(is_star[i][bright & as_star]) > least
+    pull = spread[is_star[i]] / error[is_star[i]]
+    assert 1.4826 * np.median(np.abs(pull - np.median(pull))) == pytest.approx(1.0, abs=0.25)

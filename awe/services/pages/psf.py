@@ -88,4 +88,4 @@ def _model(object_id: int) -> tuple[PsfModel, tuple[int, int]]:
 
 
 def _read(thing: PsfModel) -> Psf:
-    return psf_of_file(parts(current_app).store.retrieve(thing.filename, thing.sha256))
+    return psf_of_file(parts(current_app).store.retrieve(str(thing.filename), thing.sha256))
