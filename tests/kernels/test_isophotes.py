@@ -206,7 +206,8 @@ def petrosian(index, radius):
 @pytest.mark.parametrize("index", [0.5, 1.0, 2.0])
 def test_galaxies_have_the_petrosian_radius_and_flux_of_theory(index):
     image = sersic((401, 401), 200.2, 199.7, index, 10.0, 1e6)
-    found = detect(image.astype(np.float32), rms=0.05)
+    # with less noise the ellipse of 3.5 A_IMAGE, the least one, holds more than that of theory
+    found = detect(image.astype(np.float32), rms=5.0)
     radius, part = petrosian(index, 10.0)
 
     assert len(found) == 1
