@@ -24,8 +24,8 @@ MAY_USE = {
     "instruments": {"kernels", "fits", "fits_layout", "fits_verify", "model"} | FLOOR,
     "catalogues": FLOOR,
     "processing": {
-        "kernels", "model", "store", "fits", "fits_layout", "fits_sections", "psf_files", "bulk", "catalogues", "config",
-        "database", "instruments", "local", "log",
+        "kernels", "model", "store", "fits", "fits_layout", "fits_sections", "psf_files", "bulk", "catalogues",
+        "config", "database", "instruments", "local", "log",
     } | FLOOR,
     "services": {
         "kernels", "model", "processing", "store", "fits", "psf_files", "bulk", "config", "database", "file_cache",

@@ -223,7 +223,8 @@ def test_a_large_blend_on_the_seams_of_bands_is_separated_as_in_one_piece(monkey
     """Sixty sources that all touch, over all bands, and one whose middle lies on a seam."""
     rng = np.random.default_rng(15)
     rows, columns = np.mgrid[:400, :300]
-    image = rng.normal(0, SIGMA, (400, 300)) + 60 * np.exp(-((columns - 150) ** 2 / 30**2 + (rows - 200) ** 2 / 80**2) / 2)
+    wide = np.exp(-((columns - 150) ** 2 / 30**2 + (rows - 200) ** 2 / 80**2) / 2)
+    image = rng.normal(0, SIGMA, (400, 300)) + 60 * wide
     places = [(150.0, 64.0), *zip(rng.normal(150, 25, 60), rng.uniform(30, 370, 60), strict=True)]
     for x, y in places:
         image += 3000 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8)
