@@ -3,7 +3,8 @@
 from itertools import pairwise
 
 import numpy as np
-from scipy.ndimage import binary_dilation, median_filter
+from numba import njit
+from scipy.ndimage import median_filter
 
 from awe.kernels.background import background_map
 from awe.kernels.mesh import cell_edges, fill_and_filter, spread_mesh
@@ -126,13 +127,41 @@ def saturated_pixels(image: np.ndarray, level: float, grow: int = 1, bleed: floa
     """
     if not (level > 0 and grow >= 0 and 0 < bleed <= 1):
         raise ValueError(f"level must be > 0, grow >= 0, bleed within 0..1, got {level}, {grow}, {bleed}")
-    image = np.asarray(image)
-    saturated = image >= level
-    if not saturated.any():
-        return saturated
-    along_column = np.array([[0, 1, 0]] * 3, bool)
-    saturated = binary_dilation(saturated, along_column, iterations=0, mask=image >= bleed * level) | saturated
-    return binary_dilation(saturated, np.ones((3, 3), bool), iterations=grow) if grow else saturated
+    pixels = np.ascontiguousarray(image, np.float32)
+    full = np.zeros(pixels.shape, np.bool_)
+    _grow(full, _fill_full(pixels, np.float32(level), np.float32(bleed * level), full), grow)
+    return full
+
+
+@njit(nogil=True, cache=True)
+def _fill_full(image, level, least, full):
+    """Mark saturated pixels and what they bleed into; return the positions of all of these."""
+    ny, nx = image.shape
+    found = []
+    for y in range(ny):
+        row = image[y]
+        if not (row >= level).any():
+            continue
+        for x in range(nx):
+            if not row[x] >= level:
+                continue
+            for step in (-1, 1):
+                j = y if step > 0 else y - 1
+                while 0 <= j < ny and image[j, x] >= least and (j == y or not full[j, x]):
+                    if not full[j, x]:
+                        full[j, x] = True
+                        found.append(j * nx + x)
+                    j += step
+    return np.array(found, np.int64) if found else np.empty(0, np.int64)
+
+
+@njit(nogil=True, cache=True)
+def _grow(mask, positions, reach):
+    """Mark all pixels within a square around some positions."""
+    ny, nx = mask.shape
+    for position in positions:
+        y, x = position // nx, position % nx
+        mask[max(y - reach, 0) : min(y + reach + 1, ny), max(x - reach, 0) : min(x + reach + 1, nx)] = True
 
 
 def _bad_columns(residual: np.ndarray, threshold: float, least_offset: float) -> np.ndarray:
