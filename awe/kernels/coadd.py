@@ -21,7 +21,7 @@ from awe.kernels.stacking import FLAG_RULE_NUMBERS, METHOD_NUMBERS, stack_rows
 INPUT_BYTES, OUTPUT_BYTES = 13, 11
 """Of each pixel that is held: image, weight, noise, flags; in the output the count instead of the noise."""
 BANDS_AHEAD = 2
-"""Bands that are in work while one is handed over."""
+"""Bands that are in work while one is handed over, at least; more where their tiles are too few for the threads."""
 
 
 class Input(Protocol):
@@ -82,6 +82,7 @@ class Coaddition:
     ) -> None:
         self._inputs, self._shape, self._scales, self._rule = inputs, shape, scales, rule
         self._limit, self._threads = limit, threads
+        self._ahead = max(BANDS_AHEAD, -(-2 * threads // max(1, len(self._columns()))))
         self._tally = np.zeros((3, len(inputs)), np.int64)
         edges = [(r.x0, r.x1, r.y0, r.y1) for r in (source.region for source in inputs)]
         self._edges = np.array(edges, np.int64).reshape(-1, 4)
@@ -99,7 +100,7 @@ class Coaddition:
             try:
                 y0 = 0
                 while y0 < self._shape[0] or begun:
-                    while y0 < self._shape[0] and len(begun) <= BANDS_AHEAD:
+                    while y0 < self._shape[0] and len(begun) <= self._ahead:
                         y1 = min(y0 + self._depth(y0), self._shape[0])
                         begun.append(self._begin(y0, y1, pool))
                         y0 = y1
@@ -119,7 +120,7 @@ class Coaddition:
     def _bytes_held(self, y0: int, y1: int) -> int:
         tiles = [len(self._there(Section(x0, x1, y0, y1))) for x0, x1 in self._columns()]
         in_tiles = max(tiles) * min(TILE[1], self._shape[1]) * self._threads
-        in_bands = (BANDS_AHEAD + 2) * self._shape[1]
+        in_bands = (self._ahead + 2) * self._shape[1]
         return (INPUT_BYTES * in_tiles + OUTPUT_BYTES * in_bands) * (y1 - y0)
 
     def _columns(self) -> list[tuple[int, int]]:

@@ -1,4 +1,6 @@
+import itertools
 from dataclasses import dataclass, field
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -291,3 +293,22 @@ def test_what_is_held_does_not_grow_with_the_inputs():
     assert all(
         deep * (13 * 60 * count + 4 * 11 * 60) <= limit for deep, count in zip(depths, (2, 8, 32, 128), strict=True)
     )
+
+
+@pytest.mark.parametrize("nx", [100, 2500])
+def test_each_of_many_threads_has_a_tile_to_work_on(nx):
+    threads, shape = 6, (1600, nx)
+    together = Barrier(threads, timeout=60)
+
+    class Waiting:
+        region, calls = Section.whole(shape), itertools.count()
+
+        def fill(self, section, rows):
+            if next(self.calls) < threads:  # goes on only when all threads are here
+                together.wait()
+            for plane, value in zip(rows, (2, 1, 1, 0), strict=True):
+                plane[...] = value
+
+    found = whole([Waiting()], shape, threads=threads)
+
+    assert (found[0] == 2).all()
