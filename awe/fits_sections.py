@@ -65,11 +65,21 @@ class MappedPlane:
 
 @dataclass(frozen=True)
 class PixelsOnFile:
-    """Image, weight and flags of a frame, each a plane of some file, as the kernels ask for them."""
+    """Image, weight and flags of a frame, each a plane of some file, as the kernels ask for them.
+
+    Raises BadFile if they are not of one shape.
+    """
 
     image: MappedPlane
     weight: MappedPlane | None = None
     flags: MappedPlane | None = None
+
+    def __post_init__(self) -> None:
+        """Compare the shapes."""
+        for plane in (self.weight, self.flags):
+            if plane is not None and plane.shape != self.shape:
+                sizes = [f"{p.name} of {p.path.name} has {p.shape[1]} x {p.shape[0]}" for p in (self.image, plane)]
+                raise BadFile(f"{sizes[0]} pixels, but {sizes[1]}: a weight or flag map must be of its image")
 
     @property
     def shape(self) -> tuple[int, int]:

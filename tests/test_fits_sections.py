@@ -112,3 +112,16 @@ def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
             writer.write(8, {"IMAGE": np.zeros((3, 5))})
         with pytest.raises(ValueError, match="don't fit into a plane of shape"):
             writer.write(0, {"IMAGE": np.zeros((3, 4))})
+
+
+@pytest.mark.parametrize("role", ["weight", "flags"])
+def test_a_map_of_another_shape_than_its_image_is_refused_by_both_sizes(
+    planes: Path, tmp_path: Path, role: str
+) -> None:
+    other = tmp_path / "other.fits"
+    write_image(other, {"IMAGE": IMAGE[:100]}, {})
+
+    with pytest.raises(
+        BadFile, match=r"IMAGE of frame\.fits has 203 x 301 pixels, but IMAGE of other\.fits has 203 x 100"
+    ):
+        PixelsOnFile(mapped_plane(planes), **{role: mapped_plane(other)})
