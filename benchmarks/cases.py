@@ -4,7 +4,7 @@ from benchmarks import packages, peers
 from benchmarks.measuring import Case
 
 COADDS = ("weighted", "clipped", "median")
-LARGE_TILES = 4
+LARGE_TILES = 8
 """Frames along each side of the large image in which sources are found."""
 
 
@@ -36,7 +36,7 @@ def on_pixels() -> list[list[Case]]:
     cosmics = "cosmic rays, one frame"
     sky = "background and rms, one frame"
     sources = "FITS to catalogue, one frame"
-    large = "FITS to catalogue, 16 frames in one image"
+    large = f"FITS to catalogue, {LARGE_TILES**2} frames in one image"
     psf = "FITS to PSF model and PSF photometry, one frame"
     picture = "gray PNG, one frame"
     return [

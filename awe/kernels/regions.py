@@ -25,6 +25,8 @@ Measure = Callable[[Plane, int, int, NDArray[np.int64]], None]
 class Regions:
     """The parts of a scene on which sources are measured.
 
+    All are laid into the same memory, one after the other: a plane must not be kept when the next one is asked for.
+
     Sources that need few pixels around them share bands of rows; any that need more have a region of their own. What
     is measured does not depend on where the bands lie.
 
@@ -51,6 +53,7 @@ class Regions:
         self._scene, self._found, self._threads = scene, found, threads
         self._parts = list(_parts(scene.shape, x, y, reach))
         self._kept: Plane | None = None
+        self._room: tuple[NDArray[Any], ...] = ()
 
     def visit(self, measure: Measure) -> None:
         """Call `measure` with each region, for some of its sources at a time, from some threads at a time."""
@@ -81,11 +84,8 @@ class Regions:
     def _plane(self, box: tuple[int, int, int, int], pool: ThreadPoolExecutor) -> Plane:
         if self._kept is not None and len(self._parts) == 1:
             return self._kept
-        self._kept = None
         x0, x1, y0, y1 = box
-        shape = y1 - y0, x1 - x0
-        image, variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        bad, bits, owner = np.empty(shape, bool), np.empty(shape, np.uint8), np.empty(shape, np.int32)
+        image, variance, bad, bits, owner = self._arrays((y1 - y0, x1 - x0))
         step = max(1, CHUNK_PIXELS // self._scene.shape[1])
 
         def fill(first: int) -> None:
@@ -97,6 +97,15 @@ class Regions:
         list(pool.map(fill, range(y0, y1, step)))
         self._kept = Plane(image, variance, bad, owner, bits, self._scene.gain)
         return self._kept
+
+    def _arrays(self, shape: tuple[int, int]) -> Any:
+        """Return arrays for image, variance, bad pixels, flags and owners: the same memory as before if it will do."""
+        size = shape[0] * shape[1]
+        if not self._room or self._room[0].size < size:
+            self._kept, self._room = None, ()
+            kinds = (np.float32, np.float32, np.bool_, np.uint8, np.int32)
+            self._room = tuple(np.empty(size, kind) for kind in kinds)
+        return (room[:size].reshape(shape) for room in self._room)
 
 
 def _parts(shape: tuple[int, int], x: NDArray[Any], y: NDArray[Any], reach: NDArray[Any]) -> Any:

@@ -20,7 +20,7 @@ MAP = 420
 """Width of the map, in units of its drawing; the longer side of the field fills it."""
 SPREAD = 10.0
 """How much larger than in truth differences of widths are drawn."""
-STICK = 300.0
+STICK = 1000.0
 """Length of the stick of a star whose minor axis is 0."""
 
 
