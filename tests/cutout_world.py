@@ -107,6 +107,9 @@ class _Builder:
         self.grid = self.add(model.GridTarget(name="G", object="M1", wcs=GRID.cards, **facts))
         self.calibrations()
         regridded = [self.exposure(i) for i in range(3)]
+        # the fringes are made of the exposures that they correct, the illumination of their zeropoints
+        self.made_of(self.used["fringes"], "raws", [frame.reduced.raw for frame in regridded])
+        self.made_of(self.illumination, "photometry", [frame.photometry for frame in regridded])
         image = star_image(GRID, GRID_SHAPE, 0.0)
         coadd = self.product(
             model.Coadd, {"regridded_frames": regridded}, {"IMAGE": image, "WEIGHT": np.ones_like(image)}, -1,
@@ -189,6 +192,12 @@ class _Builder:
             self.file(product, planes)
         return product
 
+    def made_of(self, product: Any, role: str, chosen: list[Any]) -> None:
+        members: Any = declared_inputs(type(product))[role].members
+        rows = [members(position=i, used=True, input_id=thing.object_id) for i, thing in enumerate(chosen)]
+        setattr(product, f"{role}_members", rows)
+        self.session.flush()
+
     def calibrations(self) -> None:
         valid = {"valid_from": START - timedelta(days=9), "valid_to": START + timedelta(days=9)}
         dark = np.full(RAW_SHAPE, 200, np.float32)
@@ -207,7 +216,11 @@ class _Builder:
         flat = self.product(model.MasterFlatFrame, {"twilight": twilight}, {"IMAGE": -COLUMNS}, -1, **valid)
         cold = self.product(model.ColdPixelMap, {"flat": flat}, {"IMAGE": flags * 2}, -1, count=1)
         named = {"bias": bias, "read_noise": noise, "flat": flat, "hot_pixels": hot, "cold_pixels": cold}
-        self.used = named
+        flattened = {"raws": [], **{role: named[role] for role in ("bias", "flat", "hot_pixels", "cold_pixels")}}
+        fringes = self.product(model.FringeFrame, flattened, {"IMAGE": COLUMNS / 100}, -1, **valid)
+        even = {"IMAGE": np.ones((NY, NX), np.float32)}
+        self.illumination = self.product(model.IlluminationCorrection, {"photometry": []}, even, -1, **valid)
+        self.used = named | {"fringes": fringes}
 
     def exposure(self, index: int) -> Any:
         wcs, none = CHIPS[index], np.zeros((NY, NX), np.uint8)
@@ -228,7 +241,8 @@ class _Builder:
         x0, y0 = CORNERS[index]
         part = GRID.shifted(-x0, -y0)
         regridded = self.product(
-            model.RegriddedFrame, of | {"astrometry": astrometry, "photometry": photometry},
+            model.RegriddedFrame,
+            of | {"astrometry": astrometry, "photometry": photometry, "illumination": self.illumination},
             {"IMAGE": star_image(part, PART_SHAPE, 0.0)}, index,
             grid_target=self.grid, zeropoint=30.0, x0=x0, y0=y0, wcs=part.cards,
         )  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 from awe.errors import BadRequest
 from awe.instruments import schema
 from awe.instruments.chip_rules import CHIPS, ChipRule, FocalPlane, check_focal_plane
+from awe.instruments.corrections import Corrections, check_crosstalk
 from awe.instruments.keyword_rules import DateRule, Keywords
 from awe.instruments.rules import ClassRule, Match
 from awe.instruments.schema import Where, key
@@ -37,15 +38,15 @@ class CalibrationPolicy:
 
     days: tuple[tuple[str, float], ...] = key(
         "how far from the exposure's night raw frames may be taken: `{ bias = 3, dark = 30, dome_flat = 7,"
-        " twilight_flat = 7 }`",
+        " twilight_flat = 7, fringe = 7, illumination = 7 }`",
         "table of numbers, days",
         _FLOATS,
         (),
     )
     required: tuple[str, ...] = key(
         "calibrations without which no frame is reduced; of those that are not named, what there is is used",
-        "list of `bias`, `dark`, `flat`",
-        schema.many(schema.one_of("bias", "dark", "flat")),
+        "list of `bias`, `dark`, `flat`, and of `fringes`, `linearity`, `illumination` if `[corrections]` has them",
+        schema.many(schema.one_of("bias", "dark", "flat", "fringes", "linearity", "illumination")),
         ("bias", "flat"),
     )
 
@@ -108,12 +109,19 @@ class InstrumentDefinition:
     photometry: PhotometryHints = key(
         "bands and extinction", "table `[photometry]`", schema.table_of(PhotometryHints), PhotometryHints((), ())
     )
+    corrections: Corrections = key(
+        "corrections besides bias, dark and flat",
+        "table `[corrections]`",
+        schema.table_of(Corrections),
+        Corrections((), None, (), ()),
+    )
 
     def __post_init__(self) -> None:
         for name in ("match", "date", "class_rules", "chips"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is empty: at least one is needed")
         check_focal_plane(self.chips, self.focal_plane)
+        check_crosstalk(self.chips, self.corrections)
 
     @property
     def chip_names(self) -> tuple[str, ...]:

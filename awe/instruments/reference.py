@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from awe.instruments.chip_rules import AmplifierRule, ChipRule, FocalPlane, Source
+from awe.instruments.corrections import Corrections, CrosstalkRule, LinearRange
 from awe.instruments.definition import CalibrationPolicy, InstrumentDefinition, PhotometryHints, TelescopeSite
 from awe.instruments.keyword_rules import DateRule, KeywordRule, Keywords
 from awe.instruments.rules import ClassRule, Condition, Match
@@ -25,6 +26,9 @@ _TABLES = (
     ("`[focal_plane.NAME]`", FocalPlane),
     ("`[calibration]`", CalibrationPolicy),
     ("`[photometry]`", PhotometryHints),
+    ("`[corrections]`", Corrections),
+    ("`[corrections.linearity]`", LinearRange),
+    ("`[[corrections.crosstalk]]`", CrosstalkRule),
 )
 _MADE = re.compile(
     r"(?<=<!-- keys: made by python -m awe.instruments.reference FILE -->\n).*(?=<!-- end of keys -->)", re.S

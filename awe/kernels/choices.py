@@ -86,3 +86,10 @@ class FocalPlane(StrEnum):
     """The distortion; each chip may besides move, turn and stretch a little in each exposure."""
     FREE = "free"
     """Nothing: each chip of each exposure has a polynomial of its own."""
+
+
+class PixelArea(StrEnum):
+    """How the size of pixels enters the flux: sky flats already take out how it varies over a chip."""
+
+    FIXED = "fixed"
+    VARIABLE = "variable"

@@ -79,7 +79,7 @@ def ripples(image: np.ndarray, mask: np.ndarray | None = None, cell: int = 128) 
     Raises
     ------
     ValueError
-        If there is no sky (a level that is not positive), or nothing is left.
+        If nothing is left.
     """
     bad = ~np.isfinite(image) if mask is None else mask | ~np.isfinite(image)
     first = background_map(image, bad, cell=cell)
@@ -87,12 +87,9 @@ def ripples(image: np.ndarray, mask: np.ndarray | None = None, cell: int = 128) 
     level = background_map(image, bad, cell=cell).level
     rest = np.where(bad, np.nan, image - level).astype(np.float32)
     statistics = clipped_statistics(rest)
-    middle = float(np.median(level))
-    if not middle > 0:
-        raise ValueError(f"fringes are those of the sky, and it has a level of {middle:.1f} adu")
     if not statistics.count:
         raise ValueError("all pixels are masked: nothing shows fringes")
-    return Ripples(rest, middle, statistics.sigma)
+    return Ripples(rest, float(np.median(level)), statistics.sigma)
 
 
 def _sources(image: np.ndarray, rms: np.ndarray) -> np.ndarray:
@@ -141,12 +138,28 @@ def fringe_pattern(combined: np.ndarray, variance: np.ndarray, smoothing: float 
     return FringePattern(image.astype(np.float32), rms, noise)
 
 
-def fringe_scale(frame: Ripples, pattern: np.ndarray, noise: float = 0.0) -> FringeScale:
+def _centre(smoothing: float) -> float:
+    """Return the share that a pixel keeps of itself when it is smoothed."""
+    point = np.zeros((33, 33))
+    point[16, 16] = 1
+    return float(gaussian_filter(point, smoothing)[16, 16])
+
+
+def own_share(frames: int, level: float, smoothing: float) -> float:
+    """Return the covariance of a pixel of a pattern with one of a frame that it was made of, over the frame's variance.
+
+    Of a mean of some frames divided by their levels (adu), smoothed by a Gaussian (sigma, pixel); adu^-1.
+    """
+    centre = _centre(smoothing) if smoothing else 1.0
+    return float(centre / (frames * level))
+
+
+def fringe_scale(frame: Ripples, pattern: np.ndarray, noise: float = 0.0, share: float = 0.0) -> FringeScale:
     """Find how strong a fringe pattern is in a frame, by least squares over its good pixels.
 
     Pixels that are off by more than 4 sigma are left out, and the fit is repeated. The noise of the pattern itself
-    would make the scale too small; its square is taken off the sum of squares. The error is that of the pixel noise, or
-    by what the scales of blocks of 64 x 64 pixels scatter if that is more.
+    would make the scale too small, what it shares with a frame it was made of too large: both are taken off the sums.
+    The error is that of the pixel noise, or by what the scales of blocks of 64 x 64 pixels scatter if that is more.
 
     Parameters
     ----------
@@ -156,6 +169,8 @@ def fringe_scale(frame: Ripples, pattern: np.ndarray, noise: float = 0.0) -> Fri
         Of mean zero; 0 = unknown.
     noise : float
         Of a pixel of the pattern.
+    share : float, adu^-1
+        As `own_share` returns it, if the pattern was made of this frame among others.
 
     Returns
     -------
@@ -172,17 +187,17 @@ def fringe_scale(frame: Ripples, pattern: np.ndarray, noise: float = 0.0) -> Fri
     good = np.isfinite(frame.image) & (pattern != 0)
     data, model = np.where(good, frame.image, 0).astype(np.float64), np.where(good, pattern, 0).astype(np.float64)
     before = clipped_statistics(data[good]).sigma if good.any() else 0.0
-    value = 0.0
-    used = good
+    value, used = 0.0, good
+    sigma = frame.sigma
     for _ in range(_PASSES):
         power = np.sum(model[used] ** 2) - used.sum() * noise**2
         if not power > 0:
             return FringeScale(0.0, float("inf"), int(used.sum()), before, before)
-        value = float(np.sum(model[used] * data[used]) / power)
+        value = float((np.sum(model[used] * data[used]) - used.sum() * share * sigma**2) / power)
         rest = data - value * model
         sigma = clipped_statistics(rest[good]).sigma
         used, last = good & (np.abs(rest) <= _CUT * sigma), used
-        if np.array_equal(used, last):
+        if np.array_equal(used, last) and not share:
             break
     error = max(sigma * np.sqrt(np.sum(model[used] ** 2)) / power, _block_error(rest, model, used, power))
     return FringeScale(value, float(error), int(used.sum()), before, sigma)

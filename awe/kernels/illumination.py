@@ -23,7 +23,11 @@ class StarResiduals:
     residual: np.ndarray
     """Known magnitude less the magnitude that the flux and one zeropoint give; mag."""
     error: np.ndarray
-    """mag"""
+    """Of the flux; mag."""
+    known_error: np.ndarray
+    """Of the known magnitude, which a star has in common in all frames; mag."""
+    star: np.ndarray
+    """Number of the star, from 0: the same in all frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +83,11 @@ def fit_illumination(
 ) -> Illumination:
     """Fit the zeropoint as a function of the place on a chip to stars of known magnitude in one or more frames.
 
-    Each frame has a zeropoint of its own, the map is common. The map has mean zero over the chip. Stars further than
-    `threshold` sigma off are rejected and looked at again in each pass; what scatter the errors do not explain
-    (variable stars, colours) is added to them. With fewer than 5 stars for each term the degree is lowered.
+    Each frame has a zeropoint of its own, the map is common. The map has mean zero over the chip. Each star has an
+    offset of its own, which the error of its known magnitude bounds: stars that were seen at several places tell the
+    map better than their known magnitudes do. What scatter the errors do not explain (variable stars, colours) is added
+    to that error. Stars further than `threshold` sigma off are rejected and looked at again in each pass. With fewer
+    than 5 of them for each term the degree is lowered.
 
     Parameters
     ----------
@@ -96,14 +102,14 @@ def fit_illumination(
     Returns
     -------
     Illumination
-        Of degree 0, that is no correction, if there are fewer than 15 stars.
+        Of degree 0, that is no correction, if there are fewer than 15 measurements of stars.
     """
     if degree < 0:
         raise ValueError(f"degree must not be negative, got {degree}")
     columns = [np.concatenate([np.asarray(getattr(f, n), np.float64) for f in frames] or [np.zeros(0)]) for n in _NAMES]
     number = np.repeat(np.arange(len(frames)), [len(f.x) for f in frames])
-    good = np.all(np.isfinite(columns), axis=0) & (columns[3] >= 0)
-    x, y, residual, error = (c[good] for c in columns)
+    good = np.all(np.isfinite(columns), axis=0) & (columns[3] > 0) & (columns[4] >= 0)
+    x, y, residual, error, known, star = (c[good] for c in columns)
     number = number[good]
     degree = _affordable(degree, good.sum())
     if degree == 0:
@@ -111,7 +117,8 @@ def fit_illumination(
         return Illumination(0, none, np.zeros((0, 0)), shape, np.nan, int(good.sum()), 0, (0.0,) * len(frames))
     own = np.equal.outer(number, np.arange(len(frames))).astype(np.float64)
     design = np.hstack([own, _design(x, y, shape, degree)])
-    solution, covariance, used, scatter = _robust(design, residual, error, threshold)
+    stars = _Stars(np.unique(star, return_inverse=True)[1], known)
+    solution, covariance, used, scatter = _robust(design, residual, error, stars, threshold)
     count = len(frames)
     return Illumination(
         degree, solution[count:], covariance[count:, count:], shape, scatter, int(used.sum()), int((~used).sum()),
@@ -119,7 +126,7 @@ def fit_illumination(
     )  # fmt: skip
 
 
-_NAMES = ("x", "y", "residual", "error")
+_NAMES = ("x", "y", "residual", "error", "known_error", "star")
 _STARS_FOR_A_TERM = 5
 
 
@@ -140,21 +147,56 @@ def _design(x: np.ndarray, y: np.ndarray, shape: tuple[int, int], degree: int) -
     return np.stack(columns, axis=-1) if columns else np.zeros((*np.shape(x), 0))
 
 
+@dataclass(frozen=True, eq=False)
+class _Stars:
+    """Which star each measurement is of, and the error (mag) of its known magnitude."""
+
+    index: np.ndarray
+    known_error: np.ndarray
+
+    def solved(
+        self, design: np.ndarray, values: np.ndarray, weight: np.ndarray, excess: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return solution and covariance of the other unknowns, with the offsets of the stars eliminated."""
+        count = self.index.max() + 1
+        prior = np.full(count, 1e-12 + excess**2)
+        prior[self.index] += self.known_error**2
+        freedom = np.bincount(self.index, weight, count) + 1 / prior
+        share = np.zeros((count, design.shape[1]))
+        np.add.at(share, self.index, design * weight[:, None])
+        told = np.bincount(self.index, weight * values, count)
+        normal = (design * weight[:, None]).T @ design - (share / freedom[:, None]).T @ share
+        # a pseudo-inverse: a frame of which no star is left has no offset of its own
+        covariance = np.linalg.pinv(normal, hermitian=True)
+        return covariance @ (design.T @ (weight * values) - share.T @ (told / freedom)), covariance
+
+
+def _excess(rest: np.ndarray, error: np.ndarray) -> float:
+    """Return the scatter (mag) that must be added to the errors for the residuals to be of their size."""
+    low, high = 0.0, 2 * robust_sigma(rest)
+    if robust_sigma(rest / error) <= 1:
+        return 0.0
+    while high - low > _CONVERGED:
+        middle = (low + high) / 2
+        enough = robust_sigma(rest / np.hypot(error, middle)) <= 1
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
 def _robust(
-    design: np.ndarray, values: np.ndarray, error: np.ndarray, threshold: float
+    design: np.ndarray, values: np.ndarray, error: np.ndarray, stars: _Stars, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Return solution, covariance, which values were used, and the spread of those about the solution."""
     used, excess = np.ones(values.size, bool), robust_sigma(values)
+    total = np.hypot(error, stars.known_error)
     solution = np.zeros(design.shape[1])
     for _ in range(_PASSES):
-        weight = 1 / (error**2 + excess**2)
-        # a pseudo-inverse: a frame of which no star is left has no offset of its own
-        covariance = np.linalg.pinv((design[used] * weight[used, None]).T @ design[used])
-        before, solution = solution, covariance @ design[used].T @ (weight[used] * values[used])
+        before = solution
+        solution, covariance = stars.solved(design, values, np.where(used, error**-2.0, 0.0), excess)
         rest = values - design @ solution
         sigma = robust_sigma(rest[used])
-        excess = float(np.sqrt(max(sigma**2 - np.median(error[used]) ** 2, 1e-12)))
-        used = np.abs(rest) <= threshold * np.sqrt(error**2 + excess**2)
+        excess = _excess(rest[used], total[used])
+        used = np.abs(rest) <= threshold * np.hypot(total, excess)
         if np.abs(solution - before).max() < _CONVERGED:
             break
     return solution, covariance, used, float(sigma)

@@ -142,7 +142,9 @@ def _blocks(image: np.ndarray):
         yield from np.array_split(strip, columns, axis=1)
 
 
-def fit_linearity(pairs: Sequence[FlatPair], order: int = 1, minimum: float = 0.0, maximum: float = np.inf) -> Linearity:
+def fit_linearity(
+    pairs: Sequence[FlatPair], order: int = 1, minimum: float = 0.0, maximum: float = np.inf
+) -> Linearity:
     """Find how the measured level departs from proportionality to the exposure time.
 
     The model, exposure time = (m + c0 m^2 + c1 m^3 + ...) / rate, is linear in its unknowns; it is fitted with the
@@ -279,11 +281,11 @@ def linearise(image: np.ndarray, coefficients: Sequence[float], maximum: float) 
     ndarray of float32, shape (ny, nx), adu
     """
     out = np.asarray(image, np.float32).copy()
-    for rows in out:
-        held = np.clip(rows, np.float32(0), np.float32(maximum))
-        deviation = np.zeros_like(rows)
+    for y in range(len(out)):  # row by row: it stays in the cache
+        held = np.clip(out[y], np.float32(0), np.float32(maximum))
+        deviation = np.zeros_like(held)
         for coefficient in reversed(coefficients):
             deviation += np.float32(coefficient)
             deviation *= held
-        rows *= 1 + deviation
+        out[y] *= 1 + deviation
     return out

@@ -17,11 +17,14 @@ from awe.model.raw import (
     RawTwilightFlatFrame,
 )
 from awe.model.detector import BiasFrame, DarkFrame, HotPixelMap, ReadNoise
+from awe.model.electronics import Crosstalk, GainLinearity
 from awe.model.flatfield import ColdPixelMap, DomeFlatFrame, MasterFlatFrame, TwilightFlatFrame
+from awe.model.fringes import FringeFrame
 from awe.model.science import BackgroundFrame, CosmicMap, ReducedFrame, SatelliteMap, SaturatedPixelMap, WeightFrame
 from awe.model.field_solution import GlobalAstrometry
 from awe.model.astrometric import AstrometricParameters
 from awe.model.photometric import PhotometricParameters
+from awe.model.illumination import IlluminationCorrection
 from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.psf import PsfModel
 from awe.model.catalogue import AssociateList, SourceList
@@ -43,13 +46,17 @@ __all__ = [
     "Coadd",
     "ColdPixelMap",
     "CosmicMap",
+    "Crosstalk",
     "DarkFrame",
     "DomeFlatFrame",
     "Filter",
     "Frame",
+    "FringeFrame",
+    "GainLinearity",
     "GlobalAstrometry",
     "GridTarget",
     "HotPixelMap",
+    "IlluminationCorrection",
     "Ingested",
     "Instrument",
     "Job",

@@ -1,26 +1,20 @@
 """Frames on a common grid of the sky, and their sum."""
 
-import enum
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Mapped
 
-from awe.kernels.choices import FlagRule, Kernel, Method
+from awe.kernels.choices import FlagRule, Kernel, Method, PixelArea
 from awe.model.astrometric import AstrometricParameters
+from awe.model.correction_rules import IfDeclared
 from awe.model.frame import Frame
+from awe.model.illumination import IlluminationCorrection
 from awe.model.lineage import links, measured, parameter, uses
 from awe.model.observation import GridTarget
 from awe.model.photometric import PhotometricParameters
-from awe.model.rules import Of
+from awe.model.rules import CalibrationFor, Of
 from awe.model.science import BackgroundFrame, ReducedFrame, WeightFrame
 from awe.model.sky_rules import FramesOnGrid
-
-
-class PixelArea(enum.StrEnum):
-    """How the size of pixels enters the flux: sky flats already take out how it varies over a chip."""
-
-    FIXED = "fixed"
-    VARIABLE = "variable"
 
 
 class RegriddedFrame(Frame):
@@ -36,6 +30,10 @@ class RegriddedFrame(Frame):
     background: Mapped[BackgroundFrame] = uses("the background that is subtracted", Of("reduced"))
     astrometry: Mapped[AstrometricParameters] = uses("its place on the sky", Of("reduced"))
     photometry: Mapped[PhotometricParameters] = uses("its zeropoint", Of("reduced"))
+    illumination: Mapped[IlluminationCorrection | None] = uses(
+        "what its pixels are multiplied by once their sky is subtracted",
+        IfDeclared("illumination", CalibrationFor("reduced.raw", ("filter",), needed_as="illumination"), "reduced.raw"),
+    )
     flux_scale: Mapped[float | None] = measured("factor from adu of the frame to adu of the zeropoint")
     zeropoint: Mapped[float | None] = measured("magnitude of 1 adu in this frame", unit="mag", ucd="phot.mag;arith.zp")
     zeropoint_error: Mapped[float | None] = measured("its standard error", unit="mag")

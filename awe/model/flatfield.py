@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Mapped
 
 from awe.kernels.choices import Combine, Overscan
+from awe.model.correction_rules import IfDeclared
 from awe.model.detector import BiasFrame, HotPixelMap, ReadNoise
+from awe.model.electronics import GainLinearity
 from awe.model.frame import Calibration, Frame
 from awe.model.lineage import measured, parameter, uses
 from awe.model.raw import RawDomeFlatFrame, RawTwilightFlatFrame
@@ -23,6 +25,9 @@ class DomeFlatFrame(Calibration, Frame):
     bias: Mapped[BiasFrame] = uses("master bias of the chip", SameInterval())
     read_noise: Mapped[ReadNoise] = uses("read noise of the chip", Through("bias.read_noise"))
     hot_pixels: Mapped[HotPixelMap] = uses("hot pixels of the chip", Of("bias"))
+    linearity: Mapped[GainLinearity | None] = uses(
+        "linearity of the chip", IfDeclared("linearity", SameInterval(optional=True))
+    )
     level: Mapped[float | None] = measured("median level of the exposures", unit="adu")
     gain: Mapped[float | None] = measured("gain from pairs of flats, by photon transfer", unit="electron/adu")
     sigma: Mapped[float | None] = measured("clipped standard deviation of the normalised flat")
@@ -45,6 +50,9 @@ class TwilightFlatFrame(Calibration, Frame):
     bias: Mapped[BiasFrame] = uses("master bias of the chip", SameInterval())
     read_noise: Mapped[ReadNoise] = uses("read noise of the chip", Through("bias.read_noise"))
     hot_pixels: Mapped[HotPixelMap] = uses("hot pixels of the chip", Of("bias"))
+    linearity: Mapped[GainLinearity | None] = uses(
+        "linearity of the chip", IfDeclared("linearity", SameInterval(optional=True))
+    )
     level: Mapped[float | None] = measured("median level of the exposures", unit="adu")
     gain: Mapped[float | None] = measured("gain from pairs of flats, by photon transfer", unit="electron/adu")
     sigma: Mapped[float | None] = measured("clipped standard deviation of the normalised flat")

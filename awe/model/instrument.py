@@ -1,5 +1,7 @@
 """Where and with what exposures are taken: telescope, instrument, chip, filter."""
 
+from typing import Any
+
 from sqlalchemy import JSON
 from sqlalchemy.orm import Mapped
 
@@ -36,6 +38,12 @@ class Instrument(Persistent):
     )
     calibration_days: Mapped[dict[str, float]] = described(
         "how far from the night of an exposure its raw calibrations may lie", unit="d", sql=JSON, default=dict
+    )
+    corrections: Mapped[dict[str, Any]] = described(
+        "corrections that its file declares: filters with fringes and with an illumination correction, range of the "
+        "linearity, digest of the crosstalk",
+        sql=JSON,
+        default=dict,
     )
 
     def __str__(self) -> str:

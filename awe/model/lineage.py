@@ -63,9 +63,12 @@ class Input:
         return [] if value is None else [value]
 
 
-def uses(doc: str, rule: Rule | None = None) -> Any:
-    """Declare an input; the annotation `Mapped[X]`, `Mapped[X | None]` or `Mapped[list[X]]` names its class."""
-    return Input(doc, rule)
+def uses(doc: str, rule: Rule | None = None, *, may_be_empty: bool = False) -> Any:
+    """Declare an input; the annotation `Mapped[X]`, `Mapped[X | None]` or `Mapped[list[X]]` names its class.
+
+    A list of inputs has one at least, unless it `may_be_empty`.
+    """
+    return Input(doc, rule, optional=may_be_empty)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def _install_input(cls: type, name: str, declared: Input) -> None:
     source, many, optional = _annotated(cls, name)
     if many:
         members = _membership(cls, name, source)
-        installed = Input(declared.doc, declared.rule, name, source, many, optional, members)
+        installed = Input(declared.doc, declared.rule, name, source, many, declared.optional, members)
         _install_many(cls, name, installed, members)
         return
     column = _foreign_key(cls, name, source, optional)

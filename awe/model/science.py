@@ -7,9 +7,12 @@ from sqlalchemy import JSON
 from sqlalchemy.orm import Mapped
 
 from awe.kernels.choices import Overscan
+from awe.model.correction_rules import Aggressors, CrosstalkOf, IfDeclared
 from awe.model.detector import BiasFrame, DarkFrame, HotPixelMap, ReadNoise
+from awe.model.electronics import Crosstalk, GainLinearity
 from awe.model.flatfield import ColdPixelMap, MasterFlatFrame
 from awe.model.frame import Frame
+from awe.model.fringes import FringeFrame
 from awe.model.lineage import measured, parameter, uses
 from awe.model.raw import RawScienceFrame
 from awe.model.rules import CalibrationFor, Of, Through
@@ -45,11 +48,24 @@ class ReducedFrame(Frame):
     hot_pixels: Mapped[HotPixelMap | None] = uses("hot pixels of the chip", Of("bias"))
     cold_pixels: Mapped[ColdPixelMap | None] = uses("cold pixels of chip and filter", Of("flat"))
     saturated_pixels: Mapped[SaturatedPixelMap] = uses("full pixels of the exposure", Of("raw"))
+    crosstalk: Mapped[Crosstalk | None] = uses("coefficients of its crosstalk", CrosstalkOf("raw"))
+    aggressors: Mapped[list[RawScienceFrame]] = uses(
+        "other chips of the exposure whose signal shows in it", Aggressors("raw", by="crosstalk"), may_be_empty=True
+    )
+    linearity: Mapped[GainLinearity | None] = uses(
+        "linearity of the chip", IfDeclared("linearity", CalibrationFor("raw", needed_as="linearity"), "raw")
+    )
+    fringes: Mapped[FringeFrame | None] = uses(
+        "fringes of the chip and filter",
+        IfDeclared("fringes", CalibrationFor("raw", ("filter",), needed_as="fringes"), "raw"),
+    )
     background: Mapped[float | None] = measured("median sky level", unit="adu", ucd="instr.skyLevel")
     sigma: Mapped[float | None] = measured("clipped standard deviation", unit="adu")
     gain: Mapped[float | None] = measured("electrons for one adu", unit="electron/adu")
     noise: Mapped[float | None] = measured("read noise that was used", unit="adu")
     bad_fraction: Mapped[float | None] = measured("part of the pixels that are flagged")
+    fringe_scale: Mapped[float | None] = measured("by what the fringe pattern was multiplied", unit="adu")
+    fringe_scale_error: Mapped[float | None] = measured("standard error of that", unit="adu")
     zeropoint: Mapped[float | None] = measured(
         "of an external frame: magnitude of 1 unit of its pixels", unit="mag", ucd="phot.mag;arith.zp"
     )

@@ -137,7 +137,7 @@ class Chooser:
                     raise
                 if plan is not None:
                     plan.left_out.append(str(error))
-        if not found:
+        if not found and not declared.optional:
             raise MissingInput(_why_empty(self.session, product, declared, plan))
         return found
 

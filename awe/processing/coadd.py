@@ -22,7 +22,9 @@ SAMPLE = 1e6
 
 
 @makes(
-    Coadd, version=4, reads=tuple(f"regridded_frames.{n}" for n in ("reduced", "weight", "background", "astrometry"))
+    Coadd,
+    version=4,
+    reads=tuple(f"regridded_frames.{n}" for n in ("reduced", "weight", "background", "astrometry", "illumination")),
 )
 def make_coadd(product: Coadd, products: Products) -> None:
     """Combine the regridded frames that are good enough; the others stay recorded with the reason."""

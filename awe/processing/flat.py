@@ -12,6 +12,7 @@ from awe.model.persistent import QualityFlag
 from awe.model.raw import RawFrame
 from awe.processing.bias import ENOUGH, flagged, inverse
 from awe.processing.exposures import combined, trimmed
+from awe.processing.linearity import linearised
 from awe.processing.products import Products
 from awe.processing.tasks import makes
 
@@ -34,7 +35,8 @@ def _make_flat(product: DomeFlatFrame | TwilightFlatFrame, products: Products) -
     hot = products.plane(product.hot_pixels, "FLAGS") > 0
 
     def prepare(raw: RawFrame) -> np.ndarray:
-        return np.where(hot, np.float32(np.nan), trimmed(products, raw, p.overscan, bias))
+        light = linearised(trimmed(products, raw, p.overscan, bias), product.linearity)
+        return np.where(hot, np.float32(np.nan), light)
 
     levels = [_level(raw, prepare(raw)) for raw in raws]
     noise = DetectorNoise(raws[0].gain, product.read_noise.value)

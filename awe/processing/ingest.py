@@ -16,6 +16,7 @@ from awe.config import Settings
 from awe.database import short_transaction
 from awe.errors import BadFile, NotFound
 from awe.instruments import Exposure, InstrumentDefinition, RawChip, read_exposure
+from awe.model.electronics import Crosstalk
 from awe.model.frame import Frame, SkyCell
 from awe.model.ingested import Ingested, Verdict
 from awe.model.instrument import Chip, Filter, Instrument, Telescope
@@ -207,6 +208,7 @@ class Writer:
         telescope = self._get_or_add(Telescope, {"name": site.name}, **place)
         days = dict(definition.calibration.days)
         required = list(definition.calibration.required)
+        corrections = definition.corrections.declared()
         version = hashlib.sha256(repr(definition).encode()).hexdigest()
         instrument: Instrument = self._get_or_add(
             Instrument,
@@ -215,11 +217,20 @@ class Writer:
             definition=version,
             required_calibrations=required,
             calibration_days=days,
+            corrections=corrections,
         )
         if instrument.definition != version:
             instrument.definition, instrument.required_calibrations = version, required
             instrument.telescope, instrument.calibration_days = telescope, days
+            instrument.corrections = corrections
+        self._crosstalk(definition, instrument)
         return instrument
+
+    def _crosstalk(self, definition: InstrumentDefinition, instrument: Instrument) -> None:
+        declared = definition.corrections
+        if declared.crosstalk:
+            key = {"instrument_id": instrument.object_id, "digest": declared.digest}
+            self._get_or_add(Crosstalk, key, coefficients=declared.coefficients)
 
     def _filter(self, exposure: Exposure, instrument: Instrument) -> Filter | None:
         if exposure.filter is None:
@@ -300,7 +311,8 @@ def _file_columns(path: Path, chip: RawChip, stored: StoredFile) -> dict[str, An
 
 def _detector_columns(chip: RawChip) -> dict[str, Any]:
     amplifiers = [
-        {"data_section": str(a.data_section), "overscan": [str(s) for s in a.overscan]} for a in chip.amplifiers
+        {"name": a.name, "data_section": str(a.data_section), "overscan": [str(s) for s in a.overscan]}
+        for a in chip.amplifiers
     ]
     return {
         "naxis1": chip.naxis1,

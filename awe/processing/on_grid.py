@@ -1,17 +1,18 @@
 """Frames seen on the pixels of a grid target, without a file between: what regridding and coaddition share."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from awe.errors import TaskFailed
-from awe.fits_sections import PixelsOnFile
+from awe.fits_sections import MappedPlane, PixelsOnFile
+from awe.kernels.choices import PixelArea
 from awe.kernels.pixel_mesh import PixelMesh, overlap_region, pixel_mesh
-from awe.kernels.resample import Regridder, oversampling_for
+from awe.kernels.resample import Pixels, Regridder, oversampling_for
 from awe.kernels.sections import Section
 from awe.kernels.wcs import Wcs
-from awe.model.coadd import PixelArea, RegriddedFrame
+from awe.model.coadd import RegriddedFrame
 from awe.processing.products import Products
 
 
@@ -22,16 +23,52 @@ def on_grid(frame: RegriddedFrame, products: Products) -> Regridder:
     """
     p, mesh = frame.parameters, _mesh(frame)
     background = None
-    if p.subtract_background:
+    if p.subtract_background and frame.illumination is None:
         nodes = products.mapped(frame.background, "MESH")
         background = np.asarray(nodes.section(Section.whole(nodes.shape)), np.float64)
-    pixels = PixelsOnFile(
+    pixels: Pixels = PixelsOnFile(
         products.mapped(frame.reduced, "IMAGE"),
         products.mapped(frame.weight, "WEIGHT"),
         products.mapped(frame.weight, "FLAGS"),
     )
     assert frame.flux_scale is not None
+    if frame.illumination is not None:
+        _check_area(frame)
+        sky = products.mapped(frame.background, "IMAGE") if p.subtract_background else None
+        pixels = _Illuminated(pixels, sky, products.mapped(frame.illumination, "IMAGE"))
     return Regridder(pixels, mesh, p.kernel, frame.flux_scale, background, oversampling_for(mesh))
+
+
+def _check_area(frame: Any) -> None:
+    """Raise TaskFailed if the illumination correction takes the size of pixels for something else than the frame."""
+    own, other = frame.parameters.pixel_area, frame.illumination.parameters.pixel_area
+    if own is not other:
+        raise TaskFailed(
+            f"{frame.illumination} was made for a {other.value} pixel area, the frame has {own.value}: make it again "
+            f"with pixel_area={own.value}"
+        )
+
+
+@dataclass(frozen=True)
+class _Illuminated:
+    """Pixels less their sky, multiplied by an illumination correction; the weights are those of the products."""
+
+    pixels: Pixels
+    sky: MappedPlane | None
+    factor: MappedPlane
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.pixels.shape
+
+    def read(self, section: Section) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return image, weight and flags of a section."""
+        image, weight, flags = self.pixels.read(section)
+        factor = self.factor.section(section).astype(np.float32)
+        if self.sky is not None:
+            image = np.subtract(image, self.sky.section(section), dtype=np.float32)
+        return np.multiply(image, factor, dtype=np.float32), np.divide(weight, factor**2, dtype=np.float32), flags
 
 
 def _mesh(frame: Any) -> PixelMesh:

@@ -137,12 +137,17 @@ def assemble(session: Session, order: Order) -> Any:
 
 
 def _load_beyond(session: Session, product: Any, path: str) -> None:
-    """Load an input of the inputs in a role, of all of them by one statement."""
+    """Load an input of the inputs in a role, of all of them by one statement; a list of inputs by one for each."""
     role, name = path.split(".")
     owners = getattr(product, role)
     owners = owners if isinstance(owners, list) else [owner for owner in [owners] if owner is not None]
+    declared = inputs(inputs(type(product))[role].source)[name]
+    if declared.many:
+        for owner in owners:
+            getattr(owner, name)
+        return
     numbers = {getattr(owner, f"{name}_id") for owner in owners} - {None}
-    source: Any = inputs(inputs(type(product))[role].source)[name].source
+    source: Any = declared.source
     held = list(session.scalars(select(source).where(source.object_id.in_(numbers))).unique())
     for owner in owners:
         getattr(owner, name)  # found among what the session holds

@@ -3,6 +3,7 @@
 from awe.kernels.resample import Regridder, noise_scale, oversampling_for, regridded
 from awe.kernels.wcs import Wcs
 from awe.model.coadd import RegriddedFrame
+from awe.processing.illumination import zeropoint_of
 from awe.processing.on_grid import on_grid
 from awe.processing.products import Products
 from awe.processing.tasks import makes
@@ -12,11 +13,16 @@ from awe.processing.tasks import makes
 def make_regridded_frame(product: RegriddedFrame, products: Products) -> None:
     """Subtract the background, resample onto the grid, and scale to the common zeropoint; weight and flags go along.
 
+    Where the instrument declares it, what is left above the background is first multiplied by the illumination
+    correction.
+
     Without `keep_regridded` in the settings only what is known of the frame is kept, and no file: coadds read the
     reduced frame itself, and come out the same.
     """
     p = product.parameters
-    product.flux_scale = 10 ** (0.4 * (p.zeropoint - product.photometry.zeropoint)) / (product.reduced.exptime or 1.0)
+    product.flux_scale = 10 ** (0.4 * (p.zeropoint - zeropoint_of(product, products))) / (
+        product.reduced.exptime or 1.0
+    )
     source = on_grid(product, products)
     region = source.region
     _describe(product, source)

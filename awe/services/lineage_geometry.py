@@ -17,9 +17,10 @@ from awe.model.catalogue import SourceList
 from awe.model.coadd import Coadd, RegriddedFrame
 from awe.model.field_solution import GlobalAstrometry
 from awe.model.frame import Frame
+from awe.model.illumination import IlluminationCorrection
 from awe.model.persistent import persistent_class
 from awe.model.photometric import PhotometricParameters
-from awe.model.raw import RawFrame
+from awe.model.raw import RawFrame, RawScienceFrame
 from awe.model.science import ReducedFrame
 from awe.services.lineage_graph import Edge, LineageGraph, load_graph
 from awe.services.summaries import CHUNK
@@ -184,14 +185,26 @@ def steps_through(geometry: Geometry, root: int) -> Iterator[Step]:
         following: list[Node] = []
         for node in waiting:
             for edge in geometry.graph.from_object(node[0]):
-                if issubclass(geometry.cls(edge.source), GlobalAstrometry):
-                    continue  # it binds exposures together: no pixel of one leads to one of another
+                if edge.product != root and _binds_exposures(geometry, edge):
+                    continue
                 step = _step(geometry, node, edge)
                 if step.to not in seen:
                     seen.add(step.to)
                     following.append(step.to)
                     yield step
         waiting = following
+
+
+def _binds_exposures(geometry: Geometry, edge: Edge) -> bool:
+    """Return whether an edge leads to what binds exposures together: no pixel of one leads to one of another.
+
+    Such are global solutions, the stars of an illumination correction, and science exposures that a frame was
+    corrected by: those of its fringes, and those of other chips.
+    """
+    product, source = geometry.cls(edge.product), geometry.cls(edge.source)
+    if issubclass(source, GlobalAstrometry) or issubclass(product, IlluminationCorrection):
+        return True
+    return issubclass(source, RawScienceFrame) and edge.role in ("raws", "aggressors")
 
 
 def _step(geometry: Geometry, node: Node, edge: Edge) -> Step:

@@ -1,5 +1,6 @@
 """The chips of the simulated camera, and what they make of the light that falls on them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,15 +67,25 @@ def make_chip(plan: NightPlan, number: int) -> Chip:
     )
 
 
-def read_out(chip: Chip, electrons: FloatImage, exptime: float, hits: Hits, rng: np.random.Generator) -> "Readout":
-    """Return the raw frame of a chip on which this many electrons (expected value) were freed by light."""
+def read_out(
+    chip: Chip,
+    electrons: FloatImage,
+    exptime: float,
+    hits: Hits,
+    rng: np.random.Generator,
+    response: Callable[[FloatImage], FloatImage] = lambda signal: signal,
+) -> "Readout":
+    """Return the raw frame of a chip on which this many electrons (expected value) were freed by light.
+
+    `response` gives what the electronics make of a signal (adu above bias).
+    """
     # a Poisson deviate of the sum of light and dark current: both are counted, not measured
     collected = rng.poisson(electrons + chip.dark * np.float32(exptime)).astype(np.float32)
     collected[hits.y, hits.x] += hits.electrons
     saturated = bleed(collected, FULL_WELL * chip.gain)
     ny, nx = chip.shape
     adu = np.empty((ny, nx + OVERSCAN), np.float32)
-    adu[:, :nx] = collected / chip.gain + chip.bias
+    adu[:, :nx] = response(collected / chip.gain) + chip.bias
     adu[:, nx:] = 0
     adu += chip.bias_level + _drift(ny, rng)[:, None]
     adu += rng.standard_normal(adu.shape, dtype=np.float32) * np.float32(chip.read_noise / chip.gain)

@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from awe.kernels.flags import PixelFlag
 from awe.simulation.camera import Chip, FloatImage, make_chip, read_out
 from awe.simulation.cosmics import cosmic_rays
+from awe.simulation.effects import compressed, fringes, stray_light, with_crosstalk
 from awe.simulation.plan import PRESETS, NightPlan
 from awe.simulation.raw_files import write_raw
 from awe.simulation.rendering import Kind, moffat_psf, render
@@ -117,13 +119,14 @@ def _observe(
         rng = np.random.default_rng([plan.seed, 6, index, number])
         expected = plan.cosmics * exposure.exptime * chip.flags.size / 1e6
         hits = cosmic_rays(chip.shape, expected, rng)
-        readout = read_out(chip, light(plan, exposure, chip, objects), exposure.exptime, hits, rng)
+        seen = light(plan, exposure, chip, objects)
+        readout = read_out(chip, seen, exposure.exptime, hits, rng, partial(compressed, plan))
         images.append(readout.image)
         full_y, full_x = np.nonzero(readout.spilt)
         charge = readout.spilt[full_y, full_x]
         pixels.append(pixel_rows(index, number, PixelFlag.COSMIC, hits.y, hits.x, hits.electrons / chip.gain))
         pixels.append(pixel_rows(index, number, PixelFlag.SATURATED, full_y, full_x, charge))
-    write_raw(folder / exposure.filename, plan, exposure, chips, images)
+    write_raw(folder / exposure.filename, plan, exposure, chips, with_crosstalk(plan, chips, images))
     return pixels
 
 
@@ -146,7 +149,8 @@ def _even_light(plan: NightPlan, exposure: Exposure, chip: Chip) -> FloatImage:
     slope = exposure.gradient[0] * x[None, :] + exposure.gradient[1] * y[:, None]
     indoors = exposure.obstype == "DOMEFLAT"
     response = (chip.throughput if indoors else chip.flat)[exposure.filter or ""]
-    return np.asarray(exposure.level * (1 + slope) * response, np.float32)
+    also = stray_light(plan, x[None, :], y[:, None]) * fringes(plan, exposure, chip)
+    return np.asarray(exposure.level * (1 + slope) * response * also, np.float32)
 
 
 def _starlight(plan: NightPlan, exposure: Exposure, chip: Chip, objects: NDArray[np.void]) -> FloatImage:

@@ -44,6 +44,11 @@ class NightPlan:
     sky_follows_pixel_area: bool = _choice(
         True, "sky and twilight follow the solid angle of the pixels, as on a real sky; stars do not"
     )
+    ramp: int = _choice(0, "exposure times of dome flats in pairs, for the linearity, in the first filter")
+    nonlinearity: float = _choice(0.0, "part of the signal that is lost at the full well; in proportion to its square")
+    crosstalk: float = _choice(0.0, "part of the signal of each chip that appears in the next one")
+    fringes: float = _choice(0.0, "rms of the fringes of the night sky, relative to it")
+    illumination: float = _choice(0.0, "relative gradient over the field of light that only flats and sky have")
 
     def __post_init__(self) -> None:
         """Refuse what can't be simulated."""
@@ -55,6 +60,10 @@ class NightPlan:
             (self.seeing < 2 * self.pixel_scale, f"seeing must be at least 2 pixels, got {self.seeing} arcsec"),
             (min(self.counts.values()) < 0, f"counts of exposures must not be negative, got {self.counts}"),
             (not self.exptime > 0, f"exptime must be positive, got {self.exptime}"),
+            (
+                max(abs(self.nonlinearity), abs(self.crosstalk), abs(self.fringes), abs(self.illumination)) > 0.2,
+                "nonlinearity, crosstalk, fringes and illumination must be within 0.2",
+            ),
             (abs(self.dec) > 80, f"dec must be within 80 deg of the equator, got {self.dec}"),
         ]
         for wrong, message in refusals:
@@ -65,7 +74,7 @@ class NightPlan:
     @property
     def counts(self) -> dict[str, int]:
         """Number of exposures of each kind (of each filter, if the kind has one)."""
-        names = ("biases", "darks", "domes", "twilights", "standards", "exposures")
+        names = ("biases", "darks", "domes", "twilights", "standards", "exposures", "ramp")
         return {name: getattr(self, name) for name in names}
 
     @property

@@ -93,8 +93,15 @@ def _calibrations(plan: NightPlan, rng: np.random.Generator) -> Iterator[Exposur
     dome = replace(
         indoors, obstype="DOMEFLAT", object="DOMEFLAT", exptime=8.0, level=22000 / 8.0, gradient=(0.03, 0.02)
     )
-    yield from _in_turn(plan, [replace(dome, filter=band) for band in plan.filters for _ in range(plan.domes)])
+    screens = [replace(dome, filter=band) for band in plan.filters for _ in range(plan.domes)]
+    yield from _in_turn(plan, screens + _ramp(plan, dome))
     yield from _in_turn(plan, [_twilight(plan, band, i, rng) for band in plan.filters for i in range(plan.twilights)])
+
+
+def _ramp(plan: NightPlan, dome: Exposure) -> list[Exposure]:
+    """Return pairs of dome flats of growing exposure time, up to nearly the full well."""
+    times = np.round(np.linspace(1.0, 20.0, plan.ramp), 1)
+    return [replace(dome, filter=plan.filters[0], exptime=float(time)) for time in times for _ in range(2)]
 
 
 def _twilight(plan: NightPlan, band: str, index: int, rng: np.random.Generator) -> Exposure:

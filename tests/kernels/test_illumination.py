@@ -1,5 +1,7 @@
 """An illumination gradient of five per cent, put into the magnitudes of stars and found again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,11 +17,27 @@ def true_map(x, y):
 
 
 def stars(seed, count=80, offset=0.0, outliers=0, error=0.01):
+    """Return stars of their own, of perfectly known magnitudes."""
     rng = np.random.default_rng(seed)
     x, y = rng.uniform(0, SHAPE[1] - 1, count), rng.uniform(0, SHAPE[0] - 1, count)
     residual = true_map(x, y) + offset + rng.normal(0, error, count)
     residual[:outliers] += rng.choice([-1, 1], outliers) * rng.uniform(0.2, 1.5, outliers)
-    return StarResiduals(x, y, residual, np.full(count, error))
+    return StarResiduals(x, y, residual, np.full(count, error), np.zeros(count), 100000 * seed + np.arange(count))
+
+
+def dithered(seed, frames=7, count=60, error=0.005, known_error=0.03, step=70):
+    """Return the same stars at several places, of magnitudes that are badly known."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(-step, SHAPE[1] + step, count), rng.uniform(-step, SHAPE[0] + step, count)
+    wrong = rng.normal(0, known_error, count)
+    found = []
+    for _ in range(frames):
+        here_x, here_y = (c + rng.uniform(-step, step) for c in (x, y))
+        on = (here_x >= 0) & (here_x < SHAPE[1]) & (here_y >= 0) & (here_y < SHAPE[0])
+        residual = true_map(here_x, here_y) + wrong + rng.normal(0, error, count) + rng.normal()
+        columns = here_x, here_y, residual, np.full(count, error), np.full(count, known_error), np.arange(count)
+        found.append(StarResiduals(*(column[on] for column in columns)))
+    return found
 
 
 def difference(found: Illumination):
@@ -53,6 +71,29 @@ def test_the_errors_are_those_of_repeated_measurements():
     assert np.abs(pulls.mean(axis=0)).max() < 4 / np.sqrt(80)
 
 
+def test_the_errors_hold_for_stars_that_are_seen_in_several_frames_too():
+    x, y = np.array([20.0, 200, 390]), np.array([30.0, 300, 580])
+    fits = [fit_illumination(dithered(2000 + i), SHAPE) for i in range(80)]
+    mean = np.mean(true_map(*np.mgrid[: SHAPE[0], : SHAPE[1]][::-1]))
+    pulls = np.array([(f.at(x, y) - true_map(x, y) + mean) / f.error_at(x, y) for f in fits])
+
+    assert pulls.std() == pytest.approx(1, abs=0.2)
+    assert np.abs(pulls.mean(axis=0)).max() < 4 / np.sqrt(80)
+
+
+def test_dithered_stars_tell_the_map_better_than_their_known_magnitudes():
+    x, y = np.meshgrid(np.linspace(0, SHAPE[1] - 1, 9), np.linspace(0, SHAPE[0] - 1, 9))
+    truth = true_map(x, y) - np.mean(true_map(*np.mgrid[: SHAPE[0], : SHAPE[1]][::-1]))
+    joined, single = [], []
+    for seed in range(3000, 3020):
+        frames = dithered(seed)
+        strangers = [replace(f, star=f.star + 1000 * i) for i, f in enumerate(frames)]  # each taken for another star
+        joined.append(np.std(fit_illumination(frames, SHAPE).at(x, y) - truth))
+        single.append(np.std(fit_illumination(strangers, SHAPE).at(x, y) - truth))
+
+    assert np.mean(joined) < 0.85 * np.mean(single)
+
+
 def test_each_frame_keeps_a_zeropoint_of_its_own():
     offsets = (0.0, 0.3, -0.2)
     found = fit_illumination([stars(i, offset=o) for i, o in enumerate(offsets)], SHAPE)
@@ -63,7 +104,7 @@ def test_each_frame_keeps_a_zeropoint_of_its_own():
 def test_scatter_beyond_the_stated_errors_enlarges_the_errors_of_the_map():
     honest = fit_illumination([stars(1, 300, error=0.03)], SHAPE)
     boasting = stars(1, 300, error=0.03)
-    found = fit_illumination([StarResiduals(boasting.x, boasting.y, boasting.residual, boasting.error / 10)], SHAPE)
+    found = fit_illumination([replace(boasting, error=boasting.error / 10)], SHAPE)
 
     x, y = np.array([10.0]), np.array([10.0])
     assert found.error_at(x, y) == pytest.approx(honest.error_at(x, y), rel=0.15)

@@ -107,10 +107,21 @@ def test_the_columns_are_the_way_of_the_light_then_the_calibrations(cut_client: 
 
     assert usual == [
         *("RawScienceFrame", "ReducedFrame", "RegriddedFrame", "Coadd", "BiasFrame", "HotPixelMap"),
-        *("TwilightFlatFrame", "MasterFlatFrame", "ColdPixelMap", "SaturatedPixelMap"),
-        *("CosmicMap", "BackgroundFrame", "WeightFrame"),
+        *("TwilightFlatFrame", "MasterFlatFrame", "ColdPixelMap", "FringeFrame", "SaturatedPixelMap"),
+        *("CosmicMap", "BackgroundFrame", "WeightFrame", "IlluminationCorrection"),
     ]
     assert set(every) - set(usual) == {"RawBiasFrame", "RawTwilightFlatFrame"}
+
+
+@pytest.mark.parametrize("name", ["FringeFrame", "IlluminationCorrection", "RawScienceFrame"])
+def test_what_binds_exposures_is_there_once_for_each_and_leads_to_no_other(
+    cut_client: FlaskClient, cut_world: Any, name: str
+) -> None:
+    cells = cells_of(cut_client, f"/depcuts/sources/{cut_world.ids['slid']}?sids=12&classes={name}")
+
+    assert sorted(c["exposure"] for c in cells) == sorted(cut_world.reduced)
+    if name == "RawScienceFrame":
+        assert sorted(c["id"] if "id" in c else c["object_id"] for c in cells) == sorted(cut_world.raws)
 
 
 def test_classes_that_the_issue_names_can_be_chosen() -> None:
@@ -120,7 +131,7 @@ def test_classes_that_the_issue_names_can_be_chosen() -> None:
         *("IlluminationCorrection", "WeightFrame", "CosmicMap", "BackgroundFrame"),
     }
 
-    assert named <= set(offered_classes()) | {"FringeFrame", "IlluminationCorrection"}
+    assert named <= set(offered_classes())
     assert main_classes() & named == {"RawScienceFrame", "ReducedFrame", "RegriddedFrame", "Coadd"}
     assert not any(name.startswith("RawBias") for name in usual_classes(offered_classes()))
 
@@ -180,7 +191,7 @@ def test_every_picture_of_the_page_is_there(cut_client: FlaskClient, cut_world: 
         page = cut_client.get(f"/depcuts/sources/{cut_world.ids['slid']}?sids=12&size=21{north}").text
         pictures = [a.replace("&amp;", "&") for a in re.findall(r'<img src="([^"]*)', page)]
         large = [a.replace("&amp;", "&") for a in re.findall(r'class="cut" href="([^"]*)', page)]
-        assert len(pictures) == len(large) == 37
+        assert len(pictures) == len(large) == 43
         for address in pictures:
             answer = cut_client.get(address)
             assert answer.status_code == 200, (address, answer.text)
@@ -281,7 +292,7 @@ def test_a_bundle_has_an_extension_for_each_product_with_its_coordinate_system(
     assert (primary.header["SLID"], primary.header["SID"]) == (cut_world.ids["slid"], 12)
     assert (primary.header["RA"], primary.header["DEC"]) == pytest.approx((ra, dec))
     versions = [(hdu.name, hdu.ver) for hdu in others]
-    assert len(set(versions)) == len(versions) == 37
+    assert len(set(versions)) == len(versions) == 43
     assert {("RawScienceFrame", n) for n in (1, 2, 3)} <= set(versions)
     for hdu in others:
         x, y = WCS(hdu.header).all_world2pix([[ra, dec]], 0)[0]
@@ -295,7 +306,7 @@ def test_a_film_has_a_picture_for_each_product(cut_client: FlaskClient, cut_worl
     answer = cut_client.get(address)
     film = Image.open(io.BytesIO(answer.data))
 
-    assert (film.format, film.n_frames) == (kind, 37)
+    assert (film.format, film.n_frames) == (kind, 43)
     frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(film)]
     assert {frame.shape for frame in frames} == {frames[0].shape}
     assert film.info["duration"] == 300
