@@ -15,7 +15,7 @@ from awe.kernels.reduction import calibrate
 from awe.kernels.sections import Section
 from awe.kernels.weight import inverse_variance
 from awe.local import RunningDataServer, start_data_server
-from awe.model import WeightFrame
+from awe.model import RawBiasFrame, WeightFrame
 from awe.processing.exposures import overscan_sections
 from awe.processing.products import Products
 from awe.processing.tasks import task_for
@@ -41,6 +41,13 @@ class Site:
         with self.session.no_autoflush:
             for product in wanted:
                 task_for(type(product)).function(product, self.products)
+
+    def biases(self, count: int) -> list[RawBiasFrame]:
+        """Return the first raw biases: more than the rule would choose for a master, if so asked."""
+        with self.session.no_autoflush:
+            return list(
+                self.session.scalars(select(RawBiasFrame).order_by(RawBiasFrame.date_obs).limit(count)).unique()
+            )
 
 
 def prepare(folder: Path, chip: tuple[int, int], biases: int) -> Work:
@@ -99,7 +106,7 @@ def bias_awe(folder: Path, count: int) -> Work:
     """Read noise and master bias of the first biases."""
     site = _site(folder)
     bias = site.weight.reduced.bias
-    raws = list(bias.raw_biases)[:count]
+    raws = site.biases(count)
     with site.session.no_autoflush:
         bias.raw_biases, bias.read_noise.raw_biases = raws, raws
 
@@ -115,7 +122,7 @@ def bias_awe(folder: Path, count: int) -> Work:
 def bias_numpy(folder: Path, count: int) -> Work:
     """Median of the first biases by numpy, all in memory; no overscan, rejection, variance or read noise."""
     site = _site(folder)
-    raws = list(site.weight.reduced.bias.raw_biases)[:count]
+    raws = site.biases(count)
     paths = [(site.products.path(raw), raw.hdu) for raw in raws]
 
     def call() -> Any:
