@@ -73,8 +73,8 @@ class PlateSolution:
     """What was found for one plate."""
 
     wcs: Wcs
-    solved: bool
-    """False: no star and no other chip tells where it lies; the coordinates are those given."""
+    reason: str
+    """Why it could not be bound to the others: then the coordinates are those given; empty if it was."""
     error: float
     """Standard deviation (arcsec, per coordinate) of the coordinates at the middle."""
     count: int
@@ -87,6 +87,11 @@ class PlateSolution:
     """... and against the catalogue; NaN without."""
     matched_reference: int
     """Detections of catalogue stars that were used."""
+
+    @property
+    def solved(self) -> bool:
+        """Whether stars, or other chips, tell where it lies."""
+        return not self.reason
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from awe.kernels.adjustment import Adjustment, Overlaps
+from awe.kernels.adjustment import Adjustment
 from awe.kernels.astrometry import choose_degree
 from awe.kernels.field_solution import (
     DETECTIONS,
@@ -17,22 +17,22 @@ from awe.kernels.field_solution import (
     GlobalSolution,
     PlateSolution,
 )
-from awe.kernels.plate_model import Plate, PlateModel
-from awe.kernels.star_groups import group_stars
-from awe.kernels.tangent_planes import middle, onto
-from awe.kernels.wcs import ARCSEC, from_tangent_plane, tangent_plane
+from awe.kernels.field_state import FieldState, pulls
+from awe.kernels.plate_model import Plate
+from awe.kernels.tangent_planes import onto
+from awe.kernels.wcs import ARCSEC, from_tangent_plane
 
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
-LARGEST_FIELD = 5.0
-"""Radius (deg) of a field beyond which its plane would stretch errors by more than 1 %."""
-RAYLEIGH_MEDIAN = 2 * math.log(2)
-"""Median of the squared length of a vector of two normal deviates."""
-LEAST_FOR_FLOOR = 50
 SETTLED, MOST_STEPS, CONVERGED = 6, 12, 1e-6
 """Steps in which outliers and floors are looked for, steps for one set of stars; the change (arcsec) that ends them."""
+MOST_HALVINGS = 6
+TELLING = 1e-6
+"""Least weight, of that of its star, that the other detections and the catalogue have for a detection to tell."""
+LEAST_TO_BIND = 3
+"""Stars of an exposure that others, or the catalogue, must have: of one or two, either may be a wrong pair."""
 
 
 def solve(
@@ -74,64 +74,8 @@ def solve(
     return _Solver(plates, detected, np.asarray(epochs, np.float64), catalogue, choices or Choices()).run()
 
 
-class _Solver:
-    """The state of a solution: model, stars, weights."""
-
-    def __init__(
-        self,
-        plates: Sequence[Plate],
-        detected: Sequence[Detected],
-        epochs: Array,
-        catalogue: Catalogue | None,
-        choices: Choices,
-    ) -> None:
-        if len(plates) != len(detected):
-            raise ValueError(f"{len(plates)} plates have {len(detected)} lists of detections")
-        if not any(p.trusted for p in plates):
-            raise ValueError("no plate has coordinates to start from")
-        if max(p.exposure for p in plates) >= len(epochs):
-            raise ValueError(f"exposure {max(p.exposure for p in plates)} has no epoch: {len(epochs)} are given")
-        self.plates, self.choices, self.epochs = plates, choices, epochs
-        self.starts = np.concatenate([[0], np.cumsum([len(d.x) for d in detected])]).astype(np.int64)
-        self.x, self.y = (np.concatenate([getattr(d, n) for d in detected]).astype(np.float64) for n in ("x", "y"))
-        scales = [p.wcs.scale for p in plates]
-        self.error = np.concatenate([d.error * scale for d, scale in zip(detected, scales, strict=True)])
-        self.plate = np.repeat(np.arange(len(plates)), np.diff(self.starts))
-        self.exposure = np.array([p.exposure for p in plates])[self.plate]
-        self.epoch = float(np.mean(epochs))
-        self.centre = middle([p.wcs.centre(p.nx, p.ny) for p in plates if p.trusted])
-        self._set_catalogue(catalogue)
-        self.usable = np.isfinite(self.x + self.y + self.error) & (self.error > 0)
-        self.model = self._new_model(self._first_poles())
-        self.floors = np.zeros(len(epochs))
-        self.iterations = 0
-
-    def _set_catalogue(self, catalogue: Catalogue | None) -> None:
-        empty = np.zeros(0)
-        given = catalogue or Catalogue(*(empty,) * 6, self.epoch)
-        ra, dec, error = given.at(self.epoch)
-        self.known_ra, self.known_dec = ra, dec
-        self.known = np.column_stack(tangent_plane(*self.centre, ra, dec)) * ARCSEC
-        later = np.column_stack(tangent_plane(*self.centre, *given.at(self.epoch + 1)[:2])) * ARCSEC
-        self.known_motion = np.nan_to_num(later - self.known)
-        self.known_weight = self.choices.reference_weight / np.maximum(error, 1e-6) ** 2
-
-    def _first_poles(self) -> Array:
-        poles = np.zeros((len(self.epochs), 2))
-        for exposure in range(len(poles)):
-            own = [p for p in self.plates if p.exposure == exposure]
-            # that of the header, which the chips of a mosaic have in common, or the middle if each has its own
-            points = [(float(p.wcs.cards["CRVAL1"]), float(p.wcs.cards["CRVAL2"])) for p in own if p.trusted]
-            poles[exposure] = middle(points or [p.wcs.centre(p.nx, p.ny) for p in own] or [self.centre])
-        return poles
-
-    def _new_model(self, poles: Array, before: PlateModel | None = None) -> PlateModel:
-        c, plates = self.choices, self.plates
-        model = PlateModel(plates, poles, c.degree, c.exposure_degree, c.focal_plane, before)
-        corners = [model.plane(k, *_corners(p)) for k, p in enumerate(plates) if model.known[k]]
-        if max(float(np.abs(corner).max()) for corner in corners) > LARGEST_FIELD:
-            raise ValueError(f"a plate reaches further than {LARGEST_FIELD:g} deg from its tangent point")
-        return model
+class _Solver(FieldState):
+    """Fits the model in steps, and tells the result."""
 
     def run(self) -> GlobalSolution:
         """Match and fit with smaller and smaller radii."""
@@ -142,144 +86,86 @@ class _Solver:
             self._converge()
         return self._result()
 
-    # stars
-
-    def _positions(self) -> None:
-        """Set the positions of all detections (arcsec) on the plane of the field, at the mean epoch."""
-        self.place = np.full((len(self.x), 2), np.nan)
-        self.jacobians: list[Array] = []
-        for k in range(len(self.plates)):
-            rows = slice(self.starts[k], self.starts[k + 1])
-            plane, jacobian = self.model.evaluate(k, self.x[rows], self.y[rows])
-            place, change = onto(self.model.poles[self.model.exposure[k]], self.centre, plane)
-            if self.model.known[k]:
-                self.place[rows] = place * ARCSEC
-            self.jacobians.append(np.einsum("nij,njc->nic", change, jacobian) * ARCSEC)
-
-    def _match(self, radius: float) -> None:
-        self._positions()
-        place = np.where(self.usable[:, None], self.place, np.nan)
-        groups = group_stars(*place.T, self.exposure, *self.known.T, radius)
-        self.star, self.stars = groups.star, groups.count
-        self.is_known = np.zeros(self.stars, bool)
-        self.is_known[: len(self.known)] = True
-        count = np.bincount(self.star[self.usable & np.isfinite(self.place[:, 0])], minlength=self.stars)
-        self.paired = self.usable & np.isfinite(self.place[:, 0]) & ((count + self.is_known)[self.star] > 1)
-        lonely = np.where(self.paired, self.star, -1)
-        self.overlaps = Overlaps.of(lonely, self.starts)
-        motion = np.zeros((self.stars, 2))
-        motion[: len(self.known)] = self.known_motion
-        self.moved = motion[self.star] * (self.epochs[self.exposure] - self.epoch)[:, None]
-        self.used = self.paired.copy()
-        self.used_known = self.is_known.copy()
-
-    def _weights(self) -> tuple[Array, Array]:
-        """Return the weight of each detection and of each star's catalogue position."""
-        weight = np.where(self.used, 1 / (self.error**2 + self.floors[self.exposure] ** 2), 0.0)
-        known = np.zeros(self.stars)
-        known[: len(self.known)] = self.known_weight
-        return np.nan_to_num(weight), known * self.used_known
-
-    def _means(self, weight: Array, known: Array) -> tuple[Array, Array]:
-        """Return the mean position of each star and its weight."""
-        total = np.bincount(self.star, weight, self.stars) + known
-        place = np.nan_to_num(self.place - self.moved)
-        sums = np.column_stack([np.bincount(self.star, weight * c, self.stars) for c in place.T])
-        sums[: len(self.known)] += known[: len(self.known), None] * self.known
-        return sums / np.maximum(total, 1e-300)[:, None], total
-
-    def _off(self) -> tuple[Array, Array, Array, Array, Array]:
-        """Return weights, total weights, means, and the vectors from a star's mean to its detections."""
-        weight, known = self._weights()
-        mean, total = self._means(weight, known)
-        return weight, known, total, mean, np.nan_to_num(self.place - self.moved) - mean[self.star]
-
     # least squares
 
     def _converge(self) -> None:
-        free = self._free()
+        self.start = self.model.values.copy()
+        self.area = np.maximum(np.abs(np.linalg.det(self.matrix)), 1e-12)
         for step in range(MOST_STEPS):
-            # both depend on each other and on the result: they settle first, then the parameters do
+            # these depend on each other and on the result: they settle first, then the parameters do
             if step < SETTLED:
                 self._set_floors()
-            if 0 < step < SETTLED:
-                self._reject()
-            weight, _, total, _, off = self._off()
-            columns = [self.model.columns(k) for k in range(len(self.plates))]
+                if step:
+                    self._reject(gently=step < SETTLED - 1)
+                self._set_free()
+            weight, known, _, _, off = self._off()
             self.adjustment = Adjustment(
-                self.jacobians, columns, self.starts, self.overlaps, self.star, weight, total, self._stiffness(), free
+                self._derivatives(off), self.model.blocks(), self.star, weight, known, self.stiffness, self.free
             )
             before = self.place
-            self.model.values = self.model.values + self.adjustment.step(off)
-            self._positions()
+            self._advance(self.adjustment.step(off, self.model.values - self.start))
             self.iterations += 1
             moved = np.abs(self.place - before)[self.used]
             if step > 1 and (not moved.size or moved.max() < CONVERGED):
                 break
-        self.free = free
 
-    def _stiffness(self) -> Array:
+    def _advance(self, change: Array) -> None:
+        """Change the parameters, by less if the whole change would not make the differences smaller."""
+        values, before = self.model.values, self._cost()
+        for halving in range(MOST_HALVINGS + 1):
+            self.model.values = values + change / 2**halving
+            self._positions()
+            # rounding may let the sum grow where nothing is left to be gained
+            if self._cost() <= before * (1 + 1e-9):
+                return
+        self.model.values = values
+        self._positions()
+
+    def _cost(self) -> float:
+        """Return the sum that is minimised, for the detections used; those are as far off as they are in pixels."""
+        weight, known, _, mean, off = self._off()
+        growth = np.sqrt(np.abs(np.linalg.det(self.matrix)) / self.area)[self.plate, None]
+        off = off / np.where(growth > 0, growth, 1.0)
+        count, strain = len(self.known), self.model.values - self.start
+        stars = (known[:count, None] * (self.known - mean[:count]) ** 2).sum()
+        return float((weight[:, None] * off**2).sum() + stars + (self.stiffness * strain**2).sum())
+
+    @property
+    def stiffness(self) -> Array:
+        """1 / variance of each parameter about its value at the start."""
         found = np.full(self.model.size, (ARCSEC / self.choices.stiffness) ** 2)
         found[self.model.plate_terms.ravel()] = (ARCSEC / self.choices.looseness) ** 2
         return found
 
-    def _free(self) -> Bool:
-        """Return which parameters the stars can tell; the others are kept."""
+    def _set_free(self) -> None:
+        """Say which parameters the detections used can tell; the others have the values of the start."""
         model, free = self.model, np.zeros(self.model.size, bool)
-        informed = self.paired & np.isfinite(self.place[:, 0])
-        for chip, numbers in enumerate(model.chip_terms):
-            own = informed & (model.chip == chip)[self.plate]
-            degree = choose_degree(len(np.unique(self.star[own])), self.choices.degree)
+        weight, _, total, _, _ = self._off()
+        telling = self.used & (weight < (1 - TELLING) * total[self.star])
+        on_plate = np.bincount(self.plate, telling, len(self.plates))
+        on_exposure = np.bincount(model.exposure, on_plate, model.exposures).astype(int)
+        seen = np.unique(np.column_stack([model.chip[self.plate], self.star])[telling], axis=0)
+        for numbers, count in zip(model.chip_terms, np.bincount(seen[:, 0], minlength=model.chips), strict=True):
+            degree = choose_degree(int(count), self.choices.degree)
             free[numbers[:, : (degree + 1) * (degree + 2) // 2]] = True
-        for exposure in range(model.exposures):
-            if model.reference[exposure]:
-                continue
-            degree = choose_degree(int((informed & (self.exposure == exposure)).sum()), self.choices.exposure_degree)
+        for exposure in np.flatnonzero(~model.reference):
+            degree = choose_degree(int(on_exposure[exposure]), self.choices.exposure_degree)
             free[model.exposure_terms[exposure][:, slice(2, 3) if degree == 0 else slice(0, 3 * (degree > 0))]] = True
             if model.higher_terms.size and degree > 1:
                 free[model.higher_terms[exposure]] = True
-        for plate, numbers in enumerate(model.plate_terms):
-            free[numbers] = choose_degree(int((informed & (self.plate == plate)).sum()), 1) == 1
+        for numbers, count in zip(model.plate_terms, on_plate, strict=True):
+            free[numbers] = choose_degree(int(count), 1) == 1
         if not len(self.known):
             self._tie(free)
-        return free
+        self.free, self.telling = free, on_exposure
+        if (model.values[~free] != self.start[~free]).any():
+            model.values = np.where(free, model.values, self.start)
+            self._positions()
 
     def _tie(self, free: Bool) -> None:
         """Keep the affine part of the chips of the exposures that define the focal plane: nothing else ties it down."""
         for plate in np.flatnonzero(self.model.reference[self.model.exposure]):
             free[self.model.chip_terms[self.model.chip[plate]][:, :3]] = False
-
-    def _set_floors(self) -> None:
-        """Estimate by what the errors of the best detections of each exposure are too small."""
-        weight, _, total, _, off = self._off()
-        share = 1 - weight / np.maximum(total[self.star], 1e-300)
-        rows = np.flatnonzero(self.used & (share > 0.05))
-        square = (off[rows] ** 2).sum(axis=1) / share[rows] / RAYLEIGH_MEDIAN
-        every = _excess(square, self.error[rows])
-        for exposure in range(len(self.floors)):
-            own = self.exposure[rows] == exposure
-            enough = own.sum() >= 4 * LEAST_FOR_FLOOR
-            self.floors[exposure] = _excess(square[own], self.error[rows][own]) if enough else every
-
-    def _reject(self) -> None:
-        """Choose anew which detections and catalogue positions are used."""
-        self.used, self.used_known = self.paired.copy(), self.is_known.copy()
-        for _ in range(4):
-            weight, known, total, mean, off = self._off()
-            pull = _pulls(off, weight, total[self.star])
-            at = np.full((self.stars, 2), np.nan)
-            at[: len(self.known)] = self.known - mean[: len(self.known)]
-            pull_known = _pulls(at, known, total)
-            worst = pull_known.copy()
-            np.maximum.at(worst, self.star, pull)
-            # of two that disagree either may be wrong: both are left out, whatever the rounding
-            worst *= 1 - 1e-9
-            bad = (pull > self.choices.threshold) & (pull >= worst[self.star])
-            bad_known = (pull_known > self.choices.threshold) & (pull_known >= worst)
-            if not bad.any() and not bad_known.any():
-                return
-            self.used &= ~bad
-            self.used_known &= ~bad_known
 
     # result
 
@@ -289,7 +175,7 @@ class _Solver:
         share = np.maximum(1 - weight / np.maximum(total[self.star], 1e-300), 0.0)
         alone = off / np.maximum(share, 1e-9)[:, None]
         kept = self.used & (share > 1e-9)
-        pull = _pulls(off, weight, total[self.star])
+        pull = pulls(off, weight, total[self.star])
         square = float((weight[kept, None] * off[kept] ** 2).sum())
         square += float((known[: len(self.known), None] * (self.known - mean[: len(self.known)]) ** 2).sum())
         told = np.bincount(self.star[kept], minlength=self.stars) + (known > 0)
@@ -299,7 +185,7 @@ class _Solver:
         to_known[catalogued] = (self.place - self.moved)[catalogued] - self.known[self.star[catalogued]]
         rows = self._rows(alone, to_known, pull, kept)
         return GlobalSolution(
-            [self._plate(k, kept, off, to_known) for k in range(len(self.plates))],
+            [self._plate(k, error, kept, off, to_known) for k, error in enumerate(self._errors())],
             rows[self.paired],
             self._stars(mean, total, weight, told),
             self.floors,
@@ -312,24 +198,37 @@ class _Solver:
             self.model,
         )
 
-    def _plate(self, k: int, kept: Bool, off: Array, to_known: Array) -> PlateSolution:
-        own, p = self.plate == k, self.plates[k]
-        solved = bool(self.model.known[k]) and bool((kept & (self.exposure == p.exposure)).any())
-        used = own & kept
-        on_known = used & np.isfinite(to_known[:, 0])
-        error = math.nan
-        if solved:
-            middle = np.array([[(p.nx - 1) / 2], [(p.ny - 1) / 2]])
-            plane, jacobian = self.model.evaluate(k, *middle)
-            _, change = onto(self.model.poles[self.model.exposure[k]], self.centre, plane)
-            variance = self.adjustment.variance((change @ jacobian)[0] * ARCSEC, self.model.columns(k))
-            error = math.sqrt(float(np.trace(variance)) / 2)
-        wcs = self.model.wcs(k) if solved else p.wcs
-        rejected = int((own & self.paired & ~self.used).sum())
-        known = int(on_known.sum())
+    def _errors(self) -> Array:
+        """Return the standard deviation (arcsec) of the coordinates at the middle of each plate."""
+        terms, turns = [], []
+        for k, p in enumerate(self.plates):
+            plane, own = self.model.evaluate(k, *np.array([[(p.nx - 1) / 2], [(p.ny - 1) / 2]]))
+            terms.append(own[0])
+            turns.append(onto(self.model.poles[p.exposure], self.centre, plane)[1][0] * ARCSEC)
+        return np.sqrt(self.adjustment.variances(np.array(terms), np.array(turns)))
+
+    def _plate(self, k: int, error: float, kept: Bool, off: Array, to_known: Array) -> PlateSolution:
+        p, rows = self.plates[k], slice(self.starts[k], self.starts[k + 1])
+        reason = self._why_not(k, error)
+        used = kept[rows]
+        on_known = used & np.isfinite(to_known[rows, 0])
+        wcs = p.wcs if reason else self.model.wcs(k)
+        rejected = int((self.paired[rows] & ~self.used[rows]).sum())
         return PlateSolution(
-            wcs, solved, error, int(used.sum()), rejected, _rms(off[used]), _rms(to_known[on_known]), known
-        )
+            wcs, reason, math.nan if reason else float(error), int(used.sum()), rejected,
+            _rms(off[rows][used]), _rms(to_known[rows][on_known]), int(on_known.sum()),
+        )  # fmt: skip
+
+    def _why_not(self, k: int, error: float) -> str:
+        """Return why a plate could not be bound to the others; empty if it was."""
+        found = int(self.telling[self.plates[k].exposure])
+        if not self.model.known[k]:
+            return "its stars were not recognised, nor those of another chip of its exposure that other exposures have"
+        if found < LEAST_TO_BIND:
+            return f"{found} stars bind its exposure to the others and the catalogue: {LEAST_TO_BIND} are needed"
+        if not error < self.choices.radii[0]:
+            return f"its stars leave {error:.3g} arcsec open, more than the {self.choices.radii[0]:g} of the search"
+        return ""
 
     def _rows(self, alone: Array, to_known: Array, pull: Array, kept: Bool) -> NDArray[np.void]:
         rows = np.zeros(len(self.x), DETECTIONS)
@@ -367,27 +266,6 @@ class _Solver:
             slope = np.bincount(self.star, weight * since * less, self.stars) / np.where(told, spread, 1.0)
             rows[name] = np.where(told, slope * 1000, np.nan)
         rows["motion_error"] = np.where(told, 1000 / np.sqrt(np.where(told, spread, 1.0)), np.nan)
-
-
-def _corners(plate: Plate) -> tuple[Array, Array]:
-    nx, ny = plate.nx - 1.0, plate.ny - 1.0
-    return np.array([0.0, nx, nx, 0.0]), np.array([0.0, 0.0, ny, ny])
-
-
-def _pulls(off: Array, weight: Array, total: Array) -> Array:
-    """Return the distance from the mean of the others, in units of its expected error of one coordinate."""
-    share = 1 - weight / np.maximum(total, 1e-300)
-    sound = (weight > 0) & (share > 1e-9)
-    square = weight * (off**2).sum(axis=1) / np.where(sound, share, 1.0)
-    return np.where(sound, np.sqrt(np.where(sound, square, 0.0)), 0.0)
-
-
-def _excess(square: Array, error: Array) -> float:
-    """Return the error (arcsec) beyond the stated one, of the quarter of detections that should be best."""
-    if len(square) < LEAST_FOR_FLOOR:
-        return 0.0
-    best = np.argsort(error, kind="stable")[: max(LEAST_FOR_FLOOR, len(error) // 4)]
-    return math.sqrt(max(float(np.median(square[best] - error[best] ** 2)), 0.0))
 
 
 def _rms(vectors: Array) -> float:

@@ -2,20 +2,19 @@
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import coo_matrix
 
+from awe.kernels.clear_skies import LEAST_FOR_EXTINCTION, PhotometricModel, clear_exposures, lost_to_extinction
+
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
 ROUNDS = 12
-LEAST_FOR_EXTINCTION = 0.15
-"""Range of airmass that the photometric exposures must span for their extinction to be told."""
 LOOSE = 1.0
 """Standard deviation (mag) of a zeropoint beforehand, about those given."""
 
@@ -44,22 +43,6 @@ class Standards:
 
 
 @dataclass(frozen=True, eq=False)
-class PhotometricModel:
-    """What the frames have in common: a zeropoint of each chip at airmass 0, extinction, and what clouds took."""
-
-    exposure: Indices
-    """Exposure of each frame, from 0."""
-    chip: Indices
-    """Chip of each frame, from 0."""
-    airmass: Array
-    """Of each exposure."""
-    extinction: float
-    """mag for one airmass, where the exposures can't tell it."""
-    extinction_error: float
-    """Its standard deviation; it is solved for within that if the airmasses differ enough."""
-
-
-@dataclass(frozen=True, eq=False)
 class PhotometricFit:
     """Zeropoints of all frames, and how they come about."""
 
@@ -69,9 +52,10 @@ class PhotometricFit:
     """Standard deviation of each, mag."""
     chip_zeropoint: Array
     """Of each chip, above the atmosphere, on a photometric night."""
-    extinction: float
-    extinction_error: float
-    extinction_solved: bool
+    extinction: Array
+    """Of each night, mag for one airmass."""
+    extinction_error: Array
+    extinction_solved: Bool
     """False: it is the one given."""
     absorbed: Array
     """Magnitudes that each exposure lost beyond extinction: to clouds; 0 within the errors if it was photometric."""
@@ -100,10 +84,11 @@ def solve_photometry(
 ) -> PhotometricFit:
     """Find the zeropoints of many frames from the stars that they have in common and those of known magnitude.
 
-    The magnitude of a star is m + z[chip] - k airmass + a[exposure], with a = 0 in photometric exposures (Padmanabhan
-    et al. 2008, ApJ 674, 1217). First every exposure has its own a, tied by overlaps and standards. The exposures with
-    the least absorption agree with each other if the sky was clear: those within `photometric` (or three times their
-    error) of the clearest ones are photometric. They then define the zeropoints of the chips, and the extinction where
+    The magnitude of a star is m + z[chip] - k[night] airmass + a[exposure], a being 0 in photometric exposures
+    (Padmanabhan et al. 2008, ApJ 674, 1217). First every exposure has its own a, tied by overlaps and standards,
+    less what an extinction with which most exposures of its night agree makes of it. The exposures with the least
+    absorption agree with each other if the sky was clear: those within `photometric` (or three times their error)
+    of the clearest ones are photometric. They then define the zeropoints of the chips, and the extinction where
     their airmasses differ enough; the others keep an a of their own, from their stars. Stars' true magnitudes are
     eliminated, outliers left out the worst first, and a floor of the errors is found from the scatter.
 
@@ -129,36 +114,27 @@ def solve_photometry(
     solver = _Solver(measured, standards, model, threshold)
     clear = np.zeros(solver.exposures, bool)
     solver.fit(clear)
-    for _ in range(5):
-        before, clear = clear, _clear(solver.absorbed(), solver.absorbed_errors(), solver.told(), photometric)
+    steeper = lost_to_extinction(
+        solver.absorbed(), solver.absorbed_errors(), solver.told(), solver.mass, model, photometric
+    )
+    for number in range(5):
+        absorbed = solver.absorbed() - (steeper if number == 0 else 0.0)
+        before, clear = clear, clear_exposures(absorbed, solver.absorbed_errors(), solver.told(), photometric)
         if (before == clear).all():
             break
         solver.fit(clear)
     return solver.result(clear)
 
 
-def _clear(absorbed: Array, error: Array, told: Bool, tolerance: float) -> Bool:
-    """Return which exposures lost no more light than the clearest ones, of which at least two must agree."""
-    if not told.any():
-        return told
-    order = np.flatnonzero(told)[np.argsort(absorbed[told])]
-    reach = np.maximum(tolerance, 3 * error)
-    # the clearest exposure with which another one agrees; one alone may be brighter by an error
-    best = order[0]
-    for one, other in pairwise(order):
-        if absorbed[other] - absorbed[one] <= max(reach[one], reach[other]):
-            best = one
-            break
-    return np.asarray(told & (np.abs(absorbed - absorbed[best]) <= np.maximum(reach, reach[best])))
-
-
 class _Solver:
-    """Parameters are chips' zeropoints, the extinction, and the absorption of each exposure."""
+    """Parameters are chips' zeropoints, nights' extinctions, and the absorption of each exposure, in this order."""
 
     def __init__(self, measured: Measured, standards: Standards, model: PhotometricModel, threshold: float) -> None:
         self.m, self.model, self.threshold = measured, model, threshold
         self.chips, self.exposures = int(model.chip.max()) + 1, len(model.airmass)
-        self.size = self.chips + 1 + self.exposures
+        self.nights = int(model.night.max()) + 1
+        self.base = self.chips + self.nights
+        self.size = self.base + self.exposures
         self.stars = int(max(measured.star.max(initial=-1), standards.star.max(initial=-1))) + 1
         self.known, self.known_weight = np.full(self.stars, np.nan), np.zeros(self.stars)
         sound = np.isfinite(standards.magnitude) & np.isfinite(standards.error)
@@ -173,7 +149,7 @@ class _Solver:
             model.airmass, nan=float(np.nanmean(model.airmass)) if np.isfinite(model.airmass).any() else 1.0
         )
         self.values = np.zeros(self.size)
-        self.values[self.chips] = model.extinction
+        self.values[self.chips : self.base] = model.extinction
         self.first = self._first_zeropoint()
         self.values[: self.chips] = self.first
         self.linked = self._linked()
@@ -203,23 +179,26 @@ class _Solver:
     def design(self) -> tuple[Array, Array]:
         """Return the columns of each measurement and their factors: (n, 3)."""
         exposure = self.model.exposure[self.m.frame]
-        columns = np.column_stack(
-            [self.model.chip[self.m.frame], np.full(len(exposure), self.chips), self.chips + 1 + exposure]
-        )
+        return self._columns(self.model.chip[self.m.frame], exposure)
+
+    def _columns(self, chip: Indices, exposure: Indices) -> tuple[Array, Array]:
+        columns = np.column_stack([chip, self.chips + self.model.night[exposure], self.base + exposure])
         factors = np.column_stack([np.ones(len(exposure)), -self.mass[exposure], np.ones(len(exposure))])
         return columns, factors
 
     def fit(self, clear: Bool) -> None:
         """Solve with the absorption of clear exposures fixed to 0."""
         self.free = np.ones(self.size, bool)
-        self.free[self.chips + 1 :] = ~clear & self.linked
+        self.free[self.base :] = ~clear & self.linked
         if not clear.any() and self.linked.any():
             # what all exposures lost is no loss but a zeropoint: one of them sets the scale
-            self.free[self.chips + 1 + np.flatnonzero(self.linked)[0]] = False
-        self.values[self.chips + 1 :][clear] = 0.0
-        span = np.ptp(self.mass[clear]) if clear.sum() > 1 else 0.0
-        self.solved = bool(span > LEAST_FOR_EXTINCTION) and (self.known_weight > 0).any()
-        self.free[self.chips] = self.solved
+            self.free[self.base + np.flatnonzero(self.linked)[0]] = False
+        self.values[self.base :][clear] = 0.0
+        masses = [self.mass[clear & (self.model.night == night)] for night in range(self.nights)]
+        told = [len(mass) > 1 and np.ptp(mass) > LEAST_FOR_EXTINCTION for mass in masses]
+        self.solved = np.array(told) & bool((self.known_weight > 0).any())
+        self.free[self.chips : self.base] = self.solved
+        self.values[self.chips : self.base][~self.solved] = self.model.extinction
         for _ in range(ROUNDS):
             self._step()
             before = self.used.copy()
@@ -256,13 +235,13 @@ class _Solver:
     def _expected(self) -> Array:
         expected = np.zeros(self.size)
         expected[: self.chips] = self.first
-        expected[self.chips] = self.model.extinction
+        expected[self.chips : self.base] = self.model.extinction
         return expected
 
     def _prior(self) -> Array:
         """Return 1 / variance of each parameter beforehand; weak, but enough for what nothing tells."""
         found = np.full(self.size, 1 / LOOSE**2)
-        found[self.chips] = 1 / max(self.model.extinction_error, 1e-6) ** 2
+        found[self.chips : self.base] = 1 / max(self.model.extinction_error, 1e-6) ** 2
         return found
 
     def _calibrated(self) -> Array:
@@ -316,7 +295,7 @@ class _Solver:
 
     def absorbed(self) -> Array:
         """Return the magnitudes that each exposure lost: by so much its zeropoint is smaller."""
-        return -self.values[self.chips + 1 :]
+        return -self.values[self.base :]
 
     def told(self) -> Bool:
         """Return the exposures that the stars tell something of."""
@@ -325,7 +304,7 @@ class _Solver:
 
     def absorbed_errors(self) -> Array:
         """Return the errors of the absorption relative to each other: that common to all is left out."""
-        covariance = self._covariance()[self.chips + 1 :, self.chips + 1 :]
+        covariance = self._covariance()[self.base :, self.base :]
         told = self.told()
         if told.sum() < 2:
             return np.sqrt(np.maximum(np.diag(covariance), 0.0))
@@ -341,11 +320,7 @@ class _Solver:
     def result(self, clear: Bool) -> PhotometricFit:
         """Gather what was found."""
         weight, total, off = self._off()
-        frame = np.arange(len(self.model.exposure))
-        columns = np.column_stack(
-            [self.model.chip, np.full(len(frame), self.chips), self.chips + 1 + self.model.exposure]
-        )
-        factors = np.column_stack([np.ones(len(frame)), -self.mass[self.model.exposure], np.ones(len(frame))])
+        columns, factors = self._columns(self.model.chip, self.model.exposure)
         covariance = self._covariance()
         variance = np.einsum("na,nab,nb->n", factors, covariance[columns[:, :, None], columns[:, None, :]], factors)
         linked = self.told()[self.model.exposure]
@@ -359,17 +334,15 @@ class _Solver:
         freedom = int(np.maximum(count - 1, 0).sum()) - int(self.free.sum())
         return PhotometricFit(
             zeropoint=np.where(linked, (self.values[columns] * factors).sum(axis=1), np.nan),
-            error=np.where(linked, np.sqrt(np.maximum(variance, 0.0)), np.nan)
-            if known
-            else np.full(len(frame), np.nan),
+            error=np.where(linked & bool(known), np.sqrt(np.maximum(variance, 0.0)), np.nan),
             chip_zeropoint=self.values[: self.chips].copy(),
-            extinction=float(self.values[self.chips]),
-            extinction_error=math.sqrt(float(covariance[self.chips, self.chips]))
-            if self.solved
-            else self.model.extinction_error,
+            extinction=self.values[self.chips : self.base].copy(),
+            extinction_error=np.where(
+                self.solved, np.sqrt(np.diag(covariance))[self.chips : self.base], self.model.extinction_error
+            ),
             extinction_solved=self.solved,
             absorbed=np.where(self.told(), self.absorbed(), np.nan),
-            absorbed_error=np.where(self.told(), np.sqrt(np.diag(covariance))[self.chips + 1 :], np.nan),
+            absorbed_error=np.where(self.told(), np.sqrt(np.diag(covariance))[self.base :], np.nan),
             photometric=clear & self.told(),
             residual=np.where(self.usable, off, np.nan),
             standard_residual=against,

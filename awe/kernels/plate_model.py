@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from awe.kernels.adjustment import Block
 from awe.kernels.choices import FocalPlane
 from awe.kernels.tpv import grid, polynomial_wcs
 from awe.kernels.wcs import Wcs, from_tangent_plane, tangent_plane
@@ -120,7 +121,7 @@ class PlateModel:
         return self._blocks[3]
 
     def columns(self, plate: int) -> Indices:
-        """Return the numbers of the parameters on which a plate depends, in the order of `jacobian`'s columns."""
+        """Return the numbers of the parameters on which a plate depends."""
         owners = self.chip[plate], self.exposure[plate], self.exposure[plate], plate
         return np.concatenate([block[o].ravel() for block, o in zip(self._blocks, owners, strict=True) if block.size])
 
@@ -138,25 +139,44 @@ class PlateModel:
         return self.evaluate(plate, x, y)[0]
 
     def evaluate(self, plate: int, x: Array, y: Array) -> tuple[Array, Array]:
-        """Return xi, eta (2, n; deg) and their derivatives (n, 2, columns) by the parameters of `columns`."""
+        """Return xi, eta (2, n; deg) and the terms (n, m) whose coefficients `mixing` makes of changed parameters."""
         basis = self.basis(plate, x, y)
         uv = self.focal(plate, basis)
         e = self.exposure[plate]
-        affine = self.values[self.exposure_terms[e]]
         local = np.column_stack([*(uv / RADIUS), np.ones(len(x))])
-        parts = [(affine, local)]
+        parts = [(self.values[self.exposure_terms[e]], local)]
         if self.higher_terms.size:
             nominal = self._nominal[plate] @ [basis[:, 1], basis[:, 2], np.ones(len(x))]
             parts.append((self.values[self.higher_terms[e]], monomials(*nominal, self.exposure_degree, 2)))
         if self.plate_terms.size:
             parts.append((self.values[self.plate_terms[plate]], basis[:, [1, 2, 0]]))
         found = uv + sum(coefficients @ design.T for coefficients, design in parts)
-        mixing = np.eye(2) + affine[:, :2] / RADIUS
-        mixed = [(mixing, basis), *((np.eye(2), design) for _, design in parts)]
-        derivatives = [
-            np.einsum("ij,nm->nijm", matrix, design).reshape(len(x), 2, 2 * design.shape[1]) for matrix, design in mixed
-        ]
-        return found, np.concatenate(derivatives, axis=2)
+        return found, np.column_stack([basis, *(design for _, design in parts)])
+
+    def mixing(self, plate: int) -> Array:
+        """Return the matrix (2 m, 2 m) from the parameters in the order of `columns` to coefficients of the terms.
+
+        The first m are those of xi, the others those of eta.
+        """
+        lengths = [block.shape[2] for block in self._blocks if block.size]
+        found, start, count = np.zeros((2 * sum(lengths),) * 2), 0, sum(lengths)
+        for number, length in enumerate(lengths):
+            # the exposure's affine map turns what moves in the focal plane
+            affine = self.values[self.exposure_terms[self.exposure[plate]]][:, :2] / RADIUS
+            matrix = np.eye(2) + affine if number == 0 else np.eye(2)
+            for a in (0, 1):
+                for b in (0, 1):
+                    rows, columns = a * count + start, 2 * start + b * length
+                    found[rows : rows + length, columns : columns + length] = matrix[a, b] * np.eye(length)
+            start += length
+        return found
+
+    def blocks(self) -> list[Block]:
+        """Return which columns belong to chips, to exposures and, in a loose focal plane, to plates alone."""
+        chip, own = 2 * self.chip_terms.shape[2], 2 * self.plate_terms.shape[2]
+        size = chip + 2 * (self.exposure_terms.shape[2] + self.higher_terms.shape[2])
+        found = [Block(self.chip, slice(0, chip)), Block(self.exposure, slice(chip, size))]
+        return [*found, Block(np.arange(len(self.plates)), slice(size, size + own))] if own else found
 
     def sky(self, plate: int, x: Array, y: Array) -> tuple[Array, Array]:
         """Return ra, dec (deg) of pixels."""

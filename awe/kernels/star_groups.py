@@ -51,29 +51,3 @@ def group_stars(
         known_x.append(x[new])
         known_y.append(y[new])
     return StarGroups(star, count)
-
-
-def pairs_of(star: Indices) -> tuple[Indices, Indices]:
-    """Return the rows (i, j) of all pairs of detections of the same star, i before j.
-
-    Parameters
-    ----------
-    star : array of n
-        Number of the star of each detection; negative = none.
-
-    Examples
-    --------
-    >>> pairs_of(np.array([7, 3, 7, 7]))
-    (array([0, 2, 0]), array([2, 3, 3]))
-    """
-    order = np.argsort(star, kind="stable")
-    order = order[star[order] >= 0]
-    sorted_star = star[order]
-    first, second = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for step in range(1, len(order)):
-        same = np.flatnonzero(sorted_star[step:] == sorted_star[:-step])
-        if not same.size:
-            break
-        first.append(order[same])
-        second.append(order[same + step])
-    return np.concatenate(first), np.concatenate(second)

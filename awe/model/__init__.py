@@ -23,6 +23,7 @@ from awe.model.fringes import FringeFrame
 from awe.model.science import BackgroundFrame, CosmicMap, ReducedFrame, SatelliteMap, SaturatedPixelMap, WeightFrame
 from awe.model.field_solution import GlobalAstrometry
 from awe.model.astrometric import AstrometricParameters
+from awe.model.photometric_solution import PhotometricSolution
 from awe.model.photometric import PhotometricParameters
 from awe.model.illumination import IlluminationCorrection
 from awe.model.coadd import Coadd, RegriddedFrame
@@ -66,6 +67,7 @@ __all__ = [
     "ObservingBlock",
     "Persistent",
     "PhotometricParameters",
+    "PhotometricSolution",
     "PositionList",
     "Process",
     "PsfModel",

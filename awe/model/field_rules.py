@@ -76,8 +76,11 @@ class ExposuresOfField(OfMany):
 class CatalogueForField(OfMany):
     """The newest valid catalogue with stars in the sky cells of one of the target's exposures."""
 
+    photometric: bool = False
+
     def __str__(self) -> str:
-        return "the newest valid one, good enough for astrometry, with stars in the sky cells of an exposure"
+        what = "with magnitudes in its band" if self.photometric else "good enough for astrometry"
+        return f"the newest valid one, {what}, with stars in the sky cells of an exposure"
 
     def choose_with(self, lookup: Lookup, source: type, product: Any) -> Any:
         """Return the catalogue; None if none covers the target."""
@@ -85,8 +88,11 @@ class CatalogueForField(OfMany):
             lookup.part(Coverage).catalogues(raw)
             for raw in lookup.part(Fields).raws(product.instrument, product.object)
         ]
-        found = {c.object_id: c for catalogues in covered for c in catalogues if c.astrometric}
+        found = {c.object_id: c for catalogues in covered for c in catalogues if self._suits(c, product)}
         return max(found.values(), key=lambda c: (c.creation_date, c.object_id), default=None)
+
+    def _suits(self, catalogue: Any, product: Any) -> bool:
+        return product.filter.band in catalogue.bands if self.photometric else bool(catalogue.astrometric)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ class GlobalAstrometry(FileBacked, Persistent):
     frames: Mapped[dict[str, Any] | None] = measured(
         "for each frame that was solved, by its number: FITS cards, errors, residuals (arcsec), stars", sql=JSON
     )
+    left_out: Mapped[dict[str, Any] | None] = measured(
+        "for each frame that could not be bound to the others, by its number: why", sql=JSON
+    )
     n_exposures: Mapped[int | None] = measured("exposures that were bound together")
     n_frames: Mapped[int | None] = measured("frames in them")
     n_solved: Mapped[int | None] = measured("frames that were solved")

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Mapped
 
 from awe.model.astrometric import AstrometricParameters
+from awe.model.field_rules import OfField
 from awe.model.frame import FileBacked
 from awe.model.lineage import measured, parameter, uses
 from awe.model.persistent import Persistent
+from awe.model.photometric_solution import PhotometricSolution
 from awe.model.reference import ReferenceCatalogue
 from awe.model.rules import Of
 from awe.model.science import BackgroundFrame, ReducedFrame, WeightFrame
@@ -34,7 +36,11 @@ class PhotometricParameters(FileBacked, Persistent):
         "zeropoint of the first exposure of the target in this filter, for a relative one",
         OfFirstExposure("reduced.raw", same=("filter",), unless=("catalogue", "standard")),
     )
-    method: Mapped[str | None] = measured("catalogue, standard, relative, or none")
+    solution: Mapped[PhotometricSolution | None] = uses(
+        "zeropoints of all exposures of the target together, from which this one is taken",
+        OfField("reduced.raw", same=("filter",)),
+    )
+    method: Mapped[str | None] = measured("global, catalogue, standard, relative, or none")
     zeropoint: Mapped[float | None] = measured("magnitude of 1 adu/s", unit="mag", ucd="phot.mag;arith.zp")
     error: Mapped[float | None] = measured("standard error of the zeropoint", unit="mag")
     scatter: Mapped[float | None] = measured("scatter of the stars", unit="mag")

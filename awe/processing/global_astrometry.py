@@ -1,5 +1,6 @@
 """Solve the astrometry of all exposures of a target at once."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,6 @@ import numpy as np
 
 from awe.kernels.astrometry import recognise
 from awe.kernels.field_solution import DETECTIONS, Catalogue, Choices, Detected, GlobalSolution
-from awe.kernels.flags import PixelFlag
 from awe.kernels.global_astrometry import solve
 from awe.kernels.plate_model import Plate
 from awe.kernels.wcs import Wcs, separation, tan
@@ -40,15 +40,18 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Sources:
-    """Sources of a frame that take part."""
+    """Sources of a frame."""
 
     x: np.ndarray
     y: np.ndarray
     error: np.ndarray
+    """Larger by half a pixel for saturated ones: where a catalogue has bright stars only, there may be no others."""
     flux: np.ndarray
+    takes_part: np.ndarray
+    """False for faint ones."""
 
 
-@makes(GlobalAstrometry, version=2)
+@makes(GlobalAstrometry, version=3)
 def make_global_astrometry(product: GlobalAstrometry, products: Products) -> None:
     """Find the sources of all exposures, recognise each frame, and make the places of all stars agree."""
     members = _members(product)
@@ -67,7 +70,7 @@ def make_global_astrometry(product: GlobalAstrometry, products: Products) -> Non
         radii=(max(p.radius, FIRST_PIXELS * scale), max(p.final_radius, LAST_PIXELS * scale)),
         threshold=p.sigma_clip,
     )
-    detected = [Detected(s.x, s.y, s.error) for s in found]
+    detected = [Detected(*(a[s.takes_part] for a in (s.x, s.y, s.error))) for s in found]
     solution = solve(plates, detected, epochs, None if catalogue is None else catalogue.stars, choices)
     _describe(product, members, solution, len(dates))
     rows = np.zeros(len(solution.detections), RESIDUALS)
@@ -91,10 +94,8 @@ def _members(product: GlobalAstrometry) -> list[_Member]:
 def _sources(product: GlobalAstrometry, products: Products, member: _Member) -> _Sources:
     found: Detections = detections(member, products, product.parameters.threshold)
     rows = found.rows
-    good = (rows["FLUX_AUTO"] > product.parameters.least_signal * rows["FLUXERR_AUTO"]) & (
-        rows["IMAFLAGS"] & int(PixelFlag.SATURATED) == 0
-    )
-    return _Sources(found.x[good], found.y[good], found.position_error[good], rows["FLUX_AUTO"][good])
+    bright = rows["FLUX_AUTO"] > product.parameters.least_signal * rows["FLUXERR_AUTO"]
+    return _Sources(found.x, found.y, found.position_error, rows["FLUX_AUTO"], bright)
 
 
 @dataclass(frozen=True)
@@ -157,11 +158,14 @@ def _recognised(
             ra, dec = prior.to_sky(sources.x, sources.y)
             first[reduced.chip_id] = _Reference(_NO_STARS, ra, dec, -2.5 * np.log10(np.maximum(sources.flux, 1e-3)))
         else:
-            match = recognise(
-                *(sources.x, sources.y, sources.flux, reference.ra, reference.dec, reference.magnitude, prior, *size),
-                max_offset=max(product.parameters.maximum_offset, np.hypot(*size) / 2 * prior.scale),
-                any_orientation=known is not None,
-            )
+            match, allowed = None, product.parameters.maximum_offset
+            for reach in (allowed, max(allowed, np.hypot(*size) / 2 * prior.scale)):
+                match = match or recognise(
+                    *(sources.x, sources.y, sources.flux, reference.ra, reference.dec, reference.magnitude),
+                    *(prior, *size),
+                    max_offset=reach,
+                    any_orientation=known is not None,
+                )
             trusted, wcs = match is not None, prior if match is None else match.wcs
         plates.append(Plate(dates.index(reduced.date_obs), chips.index(chip), wcs, *size, trusted))
     return plates
@@ -185,6 +189,11 @@ def _describe(product: GlobalAstrometry, members: list[_Member], solution: Globa
         for member, plate in zip(members, plates, strict=True)
         if plate.solved
     }
+    product.left_out = {
+        str(member.reduced.object_id): plate.reason
+        for member, plate in zip(members, plates, strict=True)
+        if plate.reason
+    }
     product.n_exposures, product.n_frames, product.n_solved = exposures, len(members), len(product.frames)
     told = solution.stars[solution.stars["count"] > 0]
     product.n_stars, product.n_reference = len(told), int((told["reference"] >= 0).sum())
@@ -201,7 +210,9 @@ def _describe(product: GlobalAstrometry, members: list[_Member], solution: Globa
     product.error = float(np.median(errors)) if errors else None
     product.floor = float(np.median(solution.floors))
     if product.n_solved < len(members):
-        product.note(f"{len(members) - product.n_solved} frames were not recognised")
+        reasons = Counter(product.left_out.values()).most_common()
+        told = "; ".join(f"{count} as {why}" for why, count in reasons)
+        product.note(f"{len(members) - product.n_solved} frames could not be bound to the others: {told}")
         product.flag(QualityFlag.ASTROMETRY_NOT_SOLVED)
 
 

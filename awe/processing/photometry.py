@@ -1,5 +1,7 @@
 """Find the zeropoint of one frame: from catalogue stars, from the standard field of the night, or relative."""
 
+from typing import Any
+
 import numpy as np
 
 from awe.kernels.flags import PixelFlag
@@ -27,27 +29,34 @@ STARS = np.dtype(
 """Rows of the file: detections with their adu/s, and of those with a known magnitude, that and the residual (mag)."""
 
 
-@makes(PhotometricParameters, version=3)
+@makes(PhotometricParameters, version=4)
 def make_photometric_parameters(product: PhotometricParameters, products: Products) -> None:
     """Compare fluxes with known magnitudes; else take the zeropoint of the standard field, or a relative one."""
     reduced = product.reduced
-    scale = product.astrometry.pixel_scale
-    seeing = product.astrometry.seeing or NOMINAL_SEEING
-    radius = product.parameters.aperture * seeing
-    product.aperture, product.airmass = radius, reduced.airmass
+    product.airmass = reduced.airmass
     product.extinction = reduced.filter.extinction if reduced.filter is not None else 0.0
-    apertures = 2 * min(CORE * seeing, radius) / scale, 2 * radius / scale
-    found = detections(product, products, product.parameters.threshold, apertures)
-    rows, common_error = _measured(product, found)
-    wcs = Wcs.from_header(product.astrometry.wcs)
-    _compare(product, products, rows, found, wcs)
-    if product.error is not None:
-        product.error = float(np.hypot(product.error, common_error))
+    p = product.parameters
+    rows, found, common_error, product.aperture = measured_stars(product, products, p.aperture, p.threshold)
+    _compare(product, products, rows, found, Wcs.from_header(product.astrometry.wcs), common_error)
     products.write_table(product, rows, "STARS")
 
 
-def _measured(product: PhotometricParameters, found: Detections) -> tuple[np.ndarray, float]:
-    """Return the detections with their total adu/s, and the error (mag) that is common to all of them."""
+def measured_stars(
+    product: Any, products: Products, aperture: float, threshold: float
+) -> tuple[np.ndarray, Detections, float, float]:
+    """Return stars with their total adu/s, detections, the error (mag) common to all stars, and the radius (arcsec).
+
+    Parameters
+    ----------
+    product
+        Has a reduced frame with weight, background and astrometry; takes notes.
+    aperture : float
+        Radius in units of the seeing.
+    threshold : float, sigma
+    """
+    seeing, scale = product.astrometry.seeing or NOMINAL_SEEING, product.astrometry.pixel_scale
+    radius = aperture * seeing
+    found = detections(product, products, threshold, (2 * min(CORE * seeing, radius) / scale, 2 * radius / scale))
     exptime = product.reduced.exptime or 1.0
     flux, error, common_error = _total(product, found)
     wcs = Wcs.from_header(product.astrometry.wcs)
@@ -59,10 +68,10 @@ def _measured(product: PhotometricParameters, found: Detections) -> tuple[np.nda
         rows[name] = np.nan
     spoiled = int(PixelFlag.SATURATED | PixelFlag.NO_DATA)
     rows["flags"] = np.where(found.rows["IMAFLAGS"] & spoiled, 1, 0)
-    return rows, common_error
+    return rows, found, common_error, radius
 
 
-def _total(product: PhotometricParameters, found: Detections) -> tuple[np.ndarray, np.ndarray, float]:
+def _total(product: Any, found: Detections) -> tuple[np.ndarray, np.ndarray, float]:
     """Return fluxes within the aperture, their errors, and the error (mag) of the correction that all share.
 
     The fluxes of the core, times what bright single stars have in the aperture over what they have in the core: an
@@ -77,8 +86,44 @@ def _total(product: PhotometricParameters, found: Detections) -> tuple[np.ndarra
     return core * growth.value, core_error * growth.value, MAG_PER_RELATIVE * growth.error / growth.value
 
 
-def _compare(product: PhotometricParameters, products: Products, rows: np.ndarray, found: Detections, wcs: Wcs) -> None:
-    """Set the zeropoint by the best method there is."""
+def _compare(
+    product: PhotometricParameters,
+    products: Products,
+    rows: np.ndarray,
+    found: Detections,
+    wcs: Wcs,
+    common_error: float,
+) -> None:
+    """Set the zeropoint by the best method there is; `common_error` (mag) is that of all fluxes of the frame."""
+    bound = _bound(product)
+    if bound is None:
+        _alone(product, products, rows, found, wcs)
+        if product.error is not None:
+            product.error = float(np.hypot(product.error, common_error))
+        return
+    if product.catalogue is not None and _by_catalogue(product, products, rows, found, wcs):
+        rows["residual"] -= bound["zeropoint"] - product.zeropoint
+    product.method, product.zeropoint, product.error = "global", bound["zeropoint"], bound["error"]
+    if not bound["photometric"]:
+        product.note(f"it was not photometric: {bound['why']}")
+
+
+def _bound(product: PhotometricParameters) -> dict[str, Any] | None:
+    """Return what the solution of all exposures together says of this frame; None if it says nothing."""
+    together = product.solution
+    if together is None:
+        return None
+    if not together.n_standards:
+        product.note(f"{together} is not tied to known magnitudes: its zeropoint is found alone")
+        return None
+    found = (together.frames or {}).get(str(product.reduced.object_id))
+    if found is None:
+        product.note(f"{together} could not solve it: its zeropoint is found alone")
+    return found
+
+
+def _alone(product: PhotometricParameters, products: Products, rows: np.ndarray, found: Detections, wcs: Wcs) -> None:
+    """Set the zeropoint by what this frame tells, or the standard field, or another exposure."""
     if product.catalogue is not None and _by_catalogue(product, products, rows, found, wcs):
         return
     if product.standard is not None and product.standard.method == "catalogue":

@@ -19,6 +19,7 @@ _HEADINGS = {
     "fringes": "Calibrations",
     "science": "Science",
     "astrometric": "Science",
+    "photometric_solution": "Science",
     "photometric": "Science",
     "illumination": "Science",
     "field_solution": "Science",

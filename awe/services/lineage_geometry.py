@@ -20,6 +20,7 @@ from awe.model.frame import Frame
 from awe.model.illumination import IlluminationCorrection
 from awe.model.persistent import persistent_class
 from awe.model.photometric import PhotometricParameters
+from awe.model.photometric_solution import PhotometricSolution
 from awe.model.raw import RawFrame, RawScienceFrame
 from awe.model.science import ReducedFrame
 from awe.services.lineage_graph import Edge, LineageGraph, load_graph
@@ -202,7 +203,7 @@ def _binds_exposures(geometry: Geometry, edge: Edge) -> bool:
     corrected by: those of its fringes, and those of other chips.
     """
     product, source = geometry.cls(edge.product), geometry.cls(edge.source)
-    if issubclass(source, GlobalAstrometry) or issubclass(product, IlluminationCorrection):
+    if issubclass(source, GlobalAstrometry | PhotometricSolution) or issubclass(product, IlluminationCorrection):
         return True
     return issubclass(source, RawScienceFrame) and edge.role in ("raws", "aggressors")
 

@@ -1,4 +1,4 @@
-"""Residuals of a global astrometric solution: five panels with number, mean and rms, as SVG and as numbers."""
+"""Residuals of global solutions, astrometric and photometric: five panels, with number, mean and rms."""
 
 import math
 from collections.abc import Sequence
@@ -29,6 +29,7 @@ class Panel:
     upward: str
     x: Array
     y: Array
+    unit: str = "mas"
 
     @property
     def count(self) -> int:
@@ -37,18 +38,50 @@ class Panel:
 
     @property
     def mean(self) -> float:
-        """Mean of the value upward, mas."""
+        """Mean of the value upward, in its unit."""
         return float(self.y.mean()) if len(self.y) else math.nan
 
     @property
     def rms(self) -> float:
-        """Root mean square of the value upward, mas."""
+        """Root mean square of the value upward, in its unit."""
         return float(np.sqrt(np.mean(self.y**2))) if len(self.y) else math.nan
 
     def as_json(self) -> dict[str, Any]:
         """Return the numbers of the panel."""
         told = {name: round(v, 4) if math.isfinite(v) else None for name, v in (("mean", self.mean), ("rms", self.rms))}
-        return {"across": self.across, "upward": self.upward, "count": self.count} | told
+        return {"across": self.across, "upward": self.upward, "count": self.count, "unit": self.unit} | told
+
+
+def panels_of(rows: NDArray[Any]) -> list[Panel]:
+    """Return the panels of the residuals that the file of a solution lists."""
+    return photometric_panels(rows) if "residual" in (rows.dtype.names or ()) else panels(rows)
+
+
+def photometric_panels(rows: NDArray[Any]) -> list[Panel]:
+    """Return residuals of magnitudes against magnitude, position, airmass and time.
+
+    Residuals (mmag) are those against the mean of the star; the measurements left out are left out.
+    """
+    sound = [np.isfinite(rows[name]) for name in ("residual", "magnitude", "ra", "dec", "mjd")]
+    used = rows[(rows["used"] > 0) & np.all(sound, axis=0)]
+    residual = np.asarray(used["residual"], np.float64) * 1000
+    hours = (np.asarray(used["mjd"], np.float64) - (used["mjd"].min() if len(used) else 0.0)) * 24
+    far = len(used) and hours.max() > 48
+    time = ("time since the first (d)", hours / 24) if far else ("time since the first (h)", hours)
+    values = (
+        ("magnitude", np.asarray(used["magnitude"], np.float64)),
+        ("right ascension (deg)", _one_field(np.asarray(used["ra"], np.float64))),
+        ("declination (deg)", np.asarray(used["dec"], np.float64)),
+        ("air mass", np.asarray(used["airmass"], np.float64)),
+        time,
+    )
+    # the air mass may be unknown
+    return [Panel(name, "Δm (mmag)", x[np.isfinite(x)], residual[np.isfinite(x)], "mmag") for name, x in values]
+
+
+def _one_field(ra: Array) -> Array:
+    """Return right ascensions without a jump: a field at RA 0 is one field."""
+    return ra[0] + np.mod(ra - ra[0] + 180, 360) - 180 if len(ra) else ra
 
 
 def panels(rows: NDArray[Any]) -> list[Panel]:
@@ -56,11 +89,9 @@ def panels(rows: NDArray[Any]) -> list[Panel]:
 
     Residuals (mas) are those against the mean of the other places of the star; the detections left out are left out.
     """
-    used = rows[rows["used"] > 0]
+    used = rows[(rows["used"] > 0) & np.isfinite(rows["dra"] + rows["ddec"]) & np.isfinite(rows["ra"] + rows["dec"])]
     east, north = (np.asarray(used[name], np.float64) * 1000 for name in ("dra", "ddec"))
-    ra, dec = (np.asarray(used[name], np.float64) for name in ("ra", "dec"))
-    if len(ra):
-        ra = ra[0] + np.mod(ra - ra[0] + 180, 360) - 180  # a field at RA 0 is one field
+    ra, dec = _one_field(np.asarray(used["ra"], np.float64)), np.asarray(used["dec"], np.float64)
     places = (("right ascension (deg)", ra), ("declination (deg)", dec))
     found = [Panel("Δα cos δ (mas)", "Δδ (mas)", east, north)]
     for name, values in (("Δα cos δ (mas)", east), ("Δδ (mas)", north)):
@@ -84,7 +115,9 @@ def picture(found: Sequence[Panel]) -> Markup:
 
 
 def _numbers(panel: Panel) -> str:
-    return f"N {panel.count:,}, mean {panel.mean:.2f}, rms {panel.rms:.2f} mas"
+    if not panel.count:
+        return "N 0"
+    return f"N {panel.count:,}, mean {panel.mean:.2f}, rms {panel.rms:.2f} {panel.unit}"
 
 
 def _panel(panel: Panel) -> str:
@@ -125,5 +158,5 @@ def _axis(values: Array, is_residual: bool, start: float, end: float) -> Axis:
         reach = max(RANGE * float(np.sqrt(np.mean(values**2))), 1e-3)
         return Axis(-reach, reach, start, end)
     low, high = float(values.min()), float(values.max())
-    margin = max((high - low) * 0.05, 1e-5)
+    margin = max((high - low) * 0.05, 1e-5, 1e-12 * max(abs(low), abs(high)))
     return Axis(low - margin, high + margin, start, end)

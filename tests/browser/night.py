@@ -18,7 +18,7 @@ from awe.config import Settings
 from awe.database import open_engine, short_transaction
 from awe.instruments import load_definitions
 from awe.local import start_data_server
-from awe.model import Base, GlobalAstrometry, Persistent
+from awe.model import Base, GlobalAstrometry, Persistent, PhotometricSolution
 from awe.processing.catalogues import add_catalogue
 from awe.processing.engine import execute
 from awe.processing.external import ExternalIngester
@@ -96,7 +96,7 @@ def make_night(folder: Path, size: str = "tiny", **changes: Any) -> None:
 
 
 def _all_exposures_together(session: Session) -> Plan:
-    return plan(session, targets(session, GlobalAstrometry))
+    return plan(session, [*targets(session, GlobalAstrometry), *targets(session, PhotometricSolution, filter="r")])
 
 
 @contextmanager

@@ -38,6 +38,7 @@ PAGES = {
     "PSF": "/object/{PsfModel}/psf",
     "PSF, many stars": "/object/{PsfModel}/psf?cells=9",
     "model of the PSF": "/object/{PsfModel}",
+    "residuals of magnitudes": "/object/{PhotometricSolution}/residuals",
     "why not": "/object/{RawScienceFrame}/why-not",
     "sources": "/object/{SourceList}/sources?size=20",
     "sources with cutouts": "/object/{SourceList}/sources?size=20&cutouts=1",

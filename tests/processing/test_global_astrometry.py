@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
 
 from awe.kernels.wcs import Wcs, separation
-from awe.model import AstrometricParameters, Coadd, GlobalAstrometry
+from awe.model import AstrometricParameters, Coadd, GlobalAstrometry, ReducedFrame, RegriddedFrame
 from awe.processing.staleness import why_stale
 from awe.services.app import create_app
 
@@ -96,3 +98,41 @@ def test_parameters_are_chosen_by_name(made):
     assert not made.make(GlobalAstrometry, wish, object="SIM-A").failed
     (found,) = made.all(GlobalAstrometry)
     assert (found.parameters.focal_plane, found.parameters.degree) == ("free", 2)
+
+
+def header_of(client, number, written):
+    answer = client.get(f"/object/{number}/header.json?wcs={written}")
+    assert answer.status_code == 200, answer.text
+    found = fits.Header()
+    for card in answer.json:
+        if card["keyword"] not in ("COMMENT", "HISTORY", ""):
+            found.append(fits.Card.fromstring(f"{card['keyword']:8}= {_quoted(card['value'])}"))
+    return found
+
+
+def _quoted(value):
+    try:
+        float(value)
+    except ValueError:
+        return value[0] if value in ("True", "False") else f"'{value:8}'"
+    return value
+
+
+def test_the_solution_of_a_frame_is_written_as_tpv_and_as_sip_and_astropy_reads_the_same(made):
+    client = create_app(made.settings, made.engine, made.store).test_client()
+    solution = made.all(AstrometricParameters)[0]
+    x, y = np.meshgrid(np.linspace(0, 60, 7), np.linspace(0, 60, 7))
+    truth = Wcs.from_header(solution.wcs).to_sky(x, y)
+
+    for number in (solution.reduced_id, made.all(RegriddedFrame)[0].object_id):
+        for written, kind in (("tpv", ("RA---TPV", "RA---TAN")), ("sip", ("RA---TAN-SIP",))):
+            header = header_of(client, number, written)
+            assert header["CTYPE1"] in kind
+            if number == solution.reduced_id:
+                read = WCS(header).all_pix2world(x, y, 0)
+                # 0.0001 pixel
+                assert separation(*read, *truth).max() * 3600 < 1e-4 * solution.pixel_scale
+    plain = client.get(f"/object/{solution.reduced_id}/header.json").json
+    assert plain == client.get(f"/object/{solution.reduced_id}/header.json?wcs=file").json
+    assert client.get(f"/object/{solution.reduced_id}/header?wcs=zpx").status_code == 400
+    assert client.get(f"/object/{made.all(ReducedFrame)[0].raw_id}/header?wcs=sip").status_code in (200, 404)

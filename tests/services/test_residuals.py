@@ -6,8 +6,9 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
+from awe.processing import photometric_solution
 from awe.processing.global_astrometry import RESIDUALS
-from awe.services.residuals import MOST_POINTS, panels, picture
+from awe.services.residuals import MOST_POINTS, panels, panels_of, picture
 
 
 def table(count, seed=1):
@@ -55,3 +56,55 @@ def test_nothing_used_is_said():
     rows["used"] = 0
     assert "no detection was used" in picture(panels(rows))
     assert panels(rows)[0].as_json()["mean"] is None
+
+
+def magnitudes(count, seed=2):
+    rng = np.random.default_rng(seed)
+    rows = np.zeros(count, photometric_solution.RESIDUALS)
+    rows["ra"], rows["dec"] = np.mod(rng.uniform(-0.2, 0.2, count), 360), rng.uniform(1, 2, count)
+    rows["magnitude"], rows["airmass"] = rng.uniform(14, 20, count), rng.choice([1.0, 1.3, 1.9], count)
+    rows["mjd"] = 61000 + rng.choice([0.0, 0.1, 0.2], count)
+    rows["residual"], rows["used"] = rng.normal(0.002, 0.01, count), rng.random(count) < 0.9
+    return rows
+
+
+def test_residuals_of_magnitudes_have_five_panels_too():
+    rows = magnitudes(500)
+    used = rows[rows["used"] > 0]
+    found = panels_of(rows)
+    assert [p.across for p in found] == [
+        "magnitude", "right ascension (deg)", "declination (deg)", "air mass", "time since the first (h)"
+    ]  # fmt: skip
+    assert {p.count for p in found} == {len(used)}
+    assert found[0].mean == pytest.approx(1000 * used["residual"].astype(float).mean())
+    assert found[0].rms == pytest.approx(1000 * np.sqrt(np.mean(used["residual"].astype(float) ** 2)))
+    assert found[4].x.max() == pytest.approx(4.8, abs=1e-3)
+    assert {p.as_json()["unit"] for p in found} == {"mmag"}
+    assert "mmag" in picture(found)
+    assert np.ptp(found[1].x) < 0.5
+
+
+@pytest.mark.parametrize("make", [table, magnitudes])
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, 1e30, -1e30])
+def test_whatever_a_file_holds_is_drawn_or_left_out(make, count, value):
+    rows = make(count)
+    if count:
+        rows["used"] = 1
+        for name in rows.dtype.names:
+            if rows.dtype[name].kind == "f":
+                rows[name][0] = value
+    found = panels_of(rows)
+    drawn = str(picture(found))
+    ET.fromstring(drawn)
+    assert len(found) == 5
+    assert "nan" not in drawn
+    assert "inf" not in drawn
+
+
+@pytest.mark.parametrize("make", [table, magnitudes])
+def test_one_place_one_time_and_no_scatter_are_drawn(make):
+    rows = make(20)
+    for name in rows.dtype.names:
+        rows[name] = 1
+    ET.fromstring(str(picture(panels_of(rows))))

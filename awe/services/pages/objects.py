@@ -15,6 +15,7 @@ from awe.model.field_solution import GlobalAstrometry
 from awe.model.frame import Calibration
 from awe.model.lineage import inputs
 from awe.model.persistent import QualityFlag, Validity
+from awe.model.photometric_solution import PhotometricSolution
 from awe.services.declared import summary_of
 from awe.services.image_look import LOOK_PARAMETERS, cuts_text
 from awe.services.image_request import PLANE
@@ -23,8 +24,9 @@ from awe.services.negotiation import answer, wants_json
 from awe.services.objectview import ObjectView, find_object, view_object
 from awe.services.operations import Operation, Parameter, describe
 from awe.services.parts import parts
-from awe.services.residuals import panels, picture
+from awe.services.residuals import panels_of, picture
 from awe.services.sessions import session
+from awe.services.solved_header import coordinates_of, with_coordinates
 from awe.services.staleness_story import full_story
 from awe.services.summaries import summary_with
 from awe.services.unfolding import DEEPEST, LONGEST_LIST, MOST_OPEN, NONE, SHORT_LIST, parse_numbers, unfold_around
@@ -70,8 +72,21 @@ _WHY_NOT = Operation(
     (Parameter("other", "the frame, or the calibration", "integer", low=1, high=2**31 - 1, example=815),),
 )
 _WHY = Operation("Whether an object is stale and why, looking at all it was made from.")
-_HEADER = Operation("The FITS header of the image of an object.")
-_RESIDUALS = Operation("Residuals of a global astrometric solution: five panels, with number, mean and rms.")
+_HEADER = Operation(
+    "The FITS header of the image of an object.",
+    (
+        Parameter(
+            "wcs",
+            "how its coordinates are written: as in the file, or the solution of its astrometry if there is one, else "
+            "those of the image, as TPV (TAN without distortion) or as SIP, good to 0.0001 pixel",
+            default="file",
+            choices=("file", "tpv", "sip"),
+        ),
+    ),
+)
+_RESIDUALS = Operation(
+    "Residuals of a global astrometric or photometric solution: five panels, with number, mean and rms."
+)
 _FILE = Operation("The file of an object, unchanged.", answers=("application/fits",))
 
 
@@ -211,10 +226,12 @@ def why(object_id: int) -> Response:
 @describe(_HEADER)
 def header(object_id: int) -> Response:
     """Show the FITS header of the image of an object."""
-    _HEADER.read(request.args)
+    given = _HEADER.read(request.args)
     filename, hdu = _filename(object_id)
-    read = _store().header(filename, hdu).cards
-    cards = [(str(c.keyword), "" if c.value is None else str(c.value), str(c.comment)) for c in read]
+    read = _store().header(filename, hdu)
+    if given["wcs"] != "file":
+        read = with_coordinates(read, coordinates_of(session(), find_object(session(), object_id), given["wcs"]))
+    cards = [(str(c.keyword), "" if c.value is None else str(c.value), str(c.comment)) for c in read.cards]
 
     def as_json() -> list[dict[str, str]]:
         return [{"keyword": k, "value": v, "comment": c} for k, v, c in cards]
@@ -227,17 +244,30 @@ def header(object_id: int) -> Response:
 @objects.get("/object/<number:object_id>/residuals.json", endpoint="residuals_json")
 @describe(_RESIDUALS)
 def residuals(object_id: int) -> Response:
-    """Show the residuals of the stars of a global astrometric solution."""
+    """Show the residuals of the stars of a solution of many exposures."""
     _RESIDUALS.read(request.args)
     thing = find_object(session(), object_id)
-    if not isinstance(thing, GlobalAstrometry):
-        raise NotFound(f"{thing} is no GlobalAstrometry: it has no residuals of many exposures")
+    if not isinstance(thing, GlobalAstrometry | PhotometricSolution):
+        raise NotFound(f"{thing} is no GlobalAstrometry or PhotometricSolution: it has no residuals of many exposures")
     filename, _ = _filename(object_id)
     with fits.open(_store().retrieve(filename), memmap=False) as hdus:
-        found = panels(np.asarray(hdus[1].data))
+        found = panels_of(np.asarray(hdus[1].data))
     return answer(
-        "residuals.html", lambda: [p.as_json() for p in found], thing=thing, panels=found, picture=picture(found)
+        "residuals.html",
+        lambda: [p.as_json() for p in found],
+        thing=thing,
+        panels=found,
+        picture=picture(found),
+        exposures=_exposures(thing) if isinstance(thing, PhotometricSolution) else None,
     )
+
+
+def _exposures(thing: PhotometricSolution) -> list[dict[str, Any]]:
+    """Return the frames of a photometric solution by number, with what was found for each."""
+    return [
+        {"number": int(number)} | found
+        for number, found in sorted((thing.frames or {}).items(), key=lambda e: int(e[0]))
+    ]
 
 
 @objects.get("/object/<number:object_id>/file")
