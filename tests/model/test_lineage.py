@@ -21,7 +21,8 @@ def coadd(archive):
 def test_inputs_are_listed_by_name_in_the_order_of_declaration():
     found = inputs(model.ReducedFrame)
 
-    assert list(found) == ["raw", "bias", "read_noise", "dark", "flat", "hot_pixels", "cold_pixels", "saturated_pixels"]
+    always = ["raw", "bias", "read_noise", "dark", "flat", "hot_pixels", "cold_pixels", "saturated_pixels"]
+    assert list(found) == [*always, "crosstalk", "aggressors", "linearity", "fringes"]
     assert found["raw"].source is model.RawScienceFrame
     assert found["bias"].optional
     assert not found["saturated_pixels"].optional

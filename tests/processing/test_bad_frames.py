@@ -66,6 +66,7 @@ def raw(name, image=100.0, shape=SHAPE, exptime=10.0):
 
 def product(cls, **values):
     noise = Frame(name="noise", value=5.0)
+    values = dict.fromkeys(("crosstalk", "linearity", "fringes")) | values
     return Frame(
         name="product", bunit=None, parameters=cls.Parameters(), read_noise=noise, flag=lambda _: None,
         note=lambda _: None, **values,
