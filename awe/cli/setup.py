@@ -144,7 +144,7 @@ def bench(
 
     \b
     Example: awe bench kernels --quick        how fast this machine is, in a few minutes
-             awe bench                        all, a quarter of an hour
+             awe bench                        all, an hour
              awe bench --json figures.json    all, as numbers too
              awe bench nights --night DIR     from these raw frames to their source lists
     """

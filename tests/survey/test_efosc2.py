@@ -117,7 +117,7 @@ def test_stars_repeat_between_single_frames_within_their_errors(home):
         pull = difference / np.hypot(error, 0.03)
         print(f"{name}: {len(i)} stars in both frames, pulls {1.4826 * np.median(np.abs(pull)):.2f}")
 
-        assert len(i) >= 15
+        assert len(i) >= 12  # without neighbours, bad pixels and borders: a dozen is what these sparse fields have
         assert np.median(np.abs(pull)) < 1.2
         assert np.mean(np.abs(pull) < 4) > 0.9
 
