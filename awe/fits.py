@@ -26,6 +26,7 @@ from awe.fits_verify import verify
 __all__ = [
     "PLANES",
     "Planes",
+    "folded",
     "from_bytes",
     "image_hdus",
     "image_names",
@@ -207,7 +208,11 @@ def _ones_complement_sum(data: np.ndarray) -> int:
     octets = data.reshape(-1).view(np.uint8)
     whole = octets.size // 4 * 4
     rest = int.from_bytes(octets[whole:].tobytes().ljust(4, b"\0"), "big")
-    total = int(octets[:whole].view(">u4").sum(dtype=np.uint64)) + rest
+    return folded(int(octets[:whole].view(">u4").sum(dtype=np.uint64)) + rest)
+
+
+def folded(total: int) -> int:
+    """Return a sum as the standard wants it: 32 bits, with carries added back in."""
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
     return total

@@ -16,7 +16,7 @@ import numpy as np
 from astropy.io.fits import Header
 
 from awe.errors import BadFile
-from awe.fits import open_planes, plane_header, plane_names
+from awe.fits import folded, open_planes, plane_header, plane_names
 from awe.fits_layout import BLOCK, Hdu, Scaling, file_contents, scan
 from awe.kernels.sections import Section
 
@@ -199,13 +199,13 @@ class _Plane:
 
     def finished_header(self, checksums: bool) -> bytes:
         """Return the header as bytes, as long as the room for it, with the checksums of data and HDU."""
-        data = _folded(self._sum)
+        data = folded(self._sum)
         if checksums:
             self.header["DATASUM"] = (str(data), "data unit checksum")
             self.header["CHECKSUM"] = ("0" * 16, "HDU checksum")
         words = np.frombuffer(self._padded(), ">u4")
         if checksums:
-            self.header["CHECKSUM"] = _as_text(~_folded(int(words.sum(dtype=np.uint64)) + data) & 0xFFFFFFFF)
+            self.header["CHECKSUM"] = _as_text(~folded(int(words.sum(dtype=np.uint64)) + data) & 0xFFFFFFFF)
         return self._padded()
 
     def _padded(self) -> bytes:
@@ -218,13 +218,6 @@ class _Plane:
 def _text(header: Header) -> str:
     """Return the cards of a header; long values take several."""
     return str(header.tostring(endcard=False, padding=False))
-
-
-def _folded(total: int) -> int:
-    """Return a sum as the standard wants it: 32 bits, with carries added back in."""
-    while total >> 32:
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total
 
 
 def _as_text(value: int) -> str:

@@ -68,11 +68,14 @@ class Folder:
 
     def find(self, name: str) -> Entry | None:
         """Return the entry of a file, None if there is no such file; hash it if its checksum is not known."""
+        return self.checked(name, self.inventory.find(name))
+
+    def checked(self, name: str, entry: Entry | None) -> Entry | None:
+        """Return the entry of a file as `find` does, where that of the inventory is at hand."""
         try:
             stat = self.file(name).stat()
         except FileNotFoundError:
             return None
-        entry = self.inventory.find(name)
         if entry and (entry.size, entry.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
             return entry
         return self._enter(name)

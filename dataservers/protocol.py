@@ -257,7 +257,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(503, message, {"Retry-After": "10"})
         files = self.folder.inventory.page(self.query.get("after", ""), int(limit) + 1)
         page = files[: int(limit)]
-        there = (self.folder.find(entry.name) for entry in page)
+        there = (self.folder.checked(entry.name, entry) for entry in page)
         return {
             "files": [_described(entry) for entry in there if entry],
             "next": page[-1].name if len(files) > len(page) else None,
