@@ -1,4 +1,4 @@
-"""The folder of a data server: files in 256 shards, uploads that appear only when they are whole and on disk."""
+"""The folder of a data server: files in 256 shards, which appear there only when they are whole and on disk."""
 
 import errno
 import fcntl
@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +22,8 @@ from dataservers.refusal import Refused
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
+HANDED = ".handed"
+FORGOTTEN = 3600  # seconds after which a file that was put here, but not handed over, is left by a program that died
 RESERVE = 16 << 20  # bytes of free disk that uploads leave, for the inventory
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -73,10 +75,10 @@ class Folder:
     def checked(self, name: str, entry: Entry | None) -> Entry | None:
         """Return the entry of a file as `find` does, where that of the inventory is at hand."""
         try:
-            stat = self.file(name).stat()
+            there = self.file(name).stat()
         except FileNotFoundError:
             return None
-        if entry and (entry.size, entry.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+        if entry and (entry.size, entry.mtime_ns) == (there.st_size, there.st_mtime_ns):
             return entry
         return self._enter(name)
 
@@ -87,14 +89,37 @@ class Folder:
     def receive(self, name: str, pieces: Iterator[bytes], sha256: str | None) -> tuple[Entry, bool]:
         """Keep a file, and say whether it is new; nothing is kept unless all of it is right and on disk."""
         with self._part(name) as part:
-            found = _written(part, pieces)
-            if sha256 not in (None, found):
-                raise Refused(422, f"{name} arrived damaged: its sha256 is {found}, announced was {sha256}")
-            with self._commits[int(_shard(name), 16)]:
-                known = self.find(name)
-                if known is None:
-                    self._rename(part, self.file(name))
-                    return self._enter(name, found), True
+            return self._committed(part, name, _written(part, pieces), sha256)
+
+    def place_to_hand_over(self) -> Path:
+        """Return where programs of this machine put files for `take_over`, and clear what was forgotten there."""
+        for left in self._incoming.glob("*" + HANDED):
+            with suppress(FileNotFoundError):
+                if left.stat().st_ctime < time.time() - FORGOTTEN:
+                    left.unlink()
+        return self._incoming
+
+    def take_over(self, name: str, handed: str, sha256: str | None) -> tuple[Entry, bool]:
+        """Keep a file that lies where files are handed over, without a copy of it; else as `receive`.
+
+        It gets read-only: who handed it over may still have it under another name.
+        """
+        offered = self._incoming / handed
+        if offered.is_symlink() or not offered.is_file():
+            raise Refused(422, f"no plain file {handed} was handed over for {name}: send it")
+        with self._part(name) as part:
+            offered.rename(part)
+            return self._committed(part, name, _sealed(part), sha256)
+
+    def _committed(self, part: Path, name: str, found: str, sha256: str | None) -> tuple[Entry, bool]:
+        """Give a file that is on disk its name, unless that is taken; return its entry and whether it is new."""
+        if sha256 not in (None, found):
+            raise Refused(422, f"{name} arrived damaged: its sha256 is {found}, announced was {sha256}")
+        with self._commits[int(_shard(name), 16)]:
+            known = self.find(name)
+            if known is None:
+                self._rename(part, self.file(name))
+                return self._enter(name, found), True
         return self.known_is_same(known, found), False
 
     def known_is_same(self, known: Entry, sha256: str) -> Entry:
@@ -123,11 +148,11 @@ class Folder:
         for shard in sorted(self._files.iterdir()):
             known = self.inventory.shard(shard.name)
             found = {file.name: file.stat() for file in os.scandir(shard)}
-            for name, stat in found.items():
+            for name, there in found.items():
                 if stopped.is_set():
                     return
                 entry = known.get(name)
-                if entry is None or (entry.size, entry.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+                if entry is None or (entry.size, entry.mtime_ns) != (there.st_size, there.st_mtime_ns):
                     self.find(name)
             self.inventory.remove(name for name in known.keys() - found.keys() if not self.file(name).exists())
 
@@ -159,8 +184,8 @@ class Folder:
 
     def _enter(self, name: str, sha256: str | None = None) -> Entry:
         path = self.file(name)
-        stat = path.stat()
-        entry = Entry(name, _shard(name), stat.st_size, sha256 or file_sha256(path), stat.st_mtime_ns)
+        there = path.stat()
+        entry = Entry(name, _shard(name), there.st_size, sha256 or file_sha256(path), there.st_mtime_ns)
         try:
             self.inventory.add(entry)
         except sqlite3.OperationalError as error:
@@ -191,6 +216,17 @@ def _written(path: Path, pieces: Iterator[bytes]) -> str:
                 view = view[file.write(view) :]
         os.fsync(file.fileno())
     return str(checksum.hexdigest())
+
+
+def _sealed(path: Path) -> str:
+    """Make a file read-only, see that it is on disk, and return its checksum; only one of our own will do."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise Refused(422, "what was handed over belongs to another user than this data server: send it")
+        os.fchmod(descriptor, 0o444)
+        os.fsync(descriptor)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(folder: Path) -> None:

@@ -9,11 +9,12 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from dataservers import __version__
-from dataservers.folder import CHUNK, Folder
+from dataservers.folder import CHUNK, HANDED, Folder
 from dataservers.inventory import Entry
 from dataservers.refusal import Refused, checked_name
 from dataservers.sections import cut, header_text
@@ -29,6 +30,7 @@ DRAINED = 64 << 20  # bytes of a refused upload that are read, so that the clien
 PAGE = 1000
 RECONCILED = 10  # seconds that a list waits for an inventory that is being brought in line with the files
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_HANDED = re.compile(r"[0-9a-f]{32}" + re.escape(HANDED))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -107,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _get(self) -> None:
         if not self.name:
-            self._json(200, self._listing() if "list" in self.query else self._status())
+            self._json(200, self._about())
             return
         entry = self._found()
         if "header" in self.query:
@@ -119,6 +121,16 @@ class Handler(BaseHTTPRequestHandler):
             self._section(entry, self.query["pixels"], plain=True)
         else:
             self._file(entry)
+
+    def _about(self) -> dict[str, Any]:
+        """Return what is asked of the server itself: its files, where to hand files over, or its status."""
+        if "list" in self.query:
+            return self._listing()
+        if "handover" in self.query:
+            self._authorised()
+            is_near = ip_address(self.client_address[0]).is_loopback
+            return {"folder": str(self.folder.place_to_hand_over()) if is_near else None}
+        return self._status()
 
     def _found(self) -> Entry:
         entry = self.folder.find(checked_name(self.name))
@@ -193,10 +205,20 @@ class Handler(BaseHTTPRequestHandler):
         if known and sha256:
             entry, new = self.folder.known_is_same(known, sha256), False
             self._drain()
+        elif "X-Handed-Over" in self.headers:
+            entry, new = self.folder.take_over(self.name, self._handed(), sha256)
         else:
             entry, new = self.folder.receive(self.name, self._pieces(), sha256)
         headers = {"ETag": f'"{entry.sha256}"', "Location": self.path}
         self._json(201 if new else 200, _described(entry), headers)
+
+    def _handed(self) -> str:
+        """Return the name of a file that lies where files are handed over."""
+        handed = self.headers["X-Handed-Over"]
+        if self.unread or not _HANDED.fullmatch(handed):
+            message = "X-Handed-Over names a file by 32 hexadecimal digits and .handed, and comes without content"
+            raise Refused(400, f"{message}; got {handed[:80]!r} and {self.unread} bytes")
+        return handed
 
     def _admitted(self) -> str | None:
         """Return the checksum that was announced for an upload, having checked all that its headers tell."""

@@ -1,5 +1,6 @@
 """Files go to the data server and come back whole; what can't be had is said with the way out."""
 
+import errno
 import http.server
 import multiprocessing
 import pickle
@@ -107,6 +108,50 @@ def test_a_consumed_file_is_not_lost_if_it_can_not_be_stored(
 
 @pytest.mark.parametrize("cached", [True, False])
 @pytest.mark.parametrize(("plane", "expected"), [(None, IMAGE), ("WEIGHT", 1 / IMAGE), (2, IMAGE > 103)])
+def kept(server: RunningDataServer, filename: str) -> Path:
+    """Return where the data server keeps a file."""
+    return next((server.folder / "files").glob(f"*/{filename}"))
+
+
+@pytest.mark.parametrize("consume", [True, False])
+def test_a_data_server_on_the_same_disk_takes_a_file_over_without_a_copy(
+    server: RunningDataServer, store: Store, elsewhere: Store, frame: Path, consume: bool
+) -> None:
+    content = frame.read_bytes()
+
+    store.put(frame, "t.fits", consume=consume)
+
+    assert store.retrieve("t.fits").samefile(kept(server, "t.fits"))
+    assert elsewhere.retrieve("t.fits").read_bytes() == content
+    assert consume or not frame.samefile(store.retrieve("t.fits"))
+    assert not any((server.folder / "incoming").iterdir())
+
+
+def test_a_file_on_another_disk_is_sent(
+    server: RunningDataServer, store: Store, frame: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(awe.store.os, "link", refuse)
+    store.put(frame, "t.fits")
+
+    assert kept(server, "t.fits").read_bytes() == frame.read_bytes()
+    assert not store.retrieve("t.fits").samefile(kept(server, "t.fits"))
+
+
+def test_a_file_that_is_handed_over_at_a_wrong_place_is_sent(
+    server: RunningDataServer, store: Store, frame: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(awe.store._places, server.address, tmp_path)
+
+    store.put(frame, "t.fits")
+
+    assert kept(server, "t.fits").read_bytes() == frame.read_bytes()
+    assert not list(tmp_path.glob("*.handed"))
+    assert server.address not in awe.store._places
+
+
 def test_a_section_is_that_part_of_the_plane(
     store: Store, elsewhere: Store, frame: Path, plane: Any, expected: np.ndarray, cached: bool
 ) -> None:
