@@ -110,7 +110,7 @@ def psf_awe(folder: Path) -> Work:
         found = find(where, threads=THREADS)
         rows = catalogue_of(where, found, threads=THREADS)
         psf = model_psf(where, found, rows, stars(rows), threads=THREADS)
-        return rows, measure_with_psf(where, found, psf, rows, THREADS)
+        return rows, measure_with_psf(where, psf, rows, THREADS)
 
     def tell(result: Any) -> dict[str, Any]:
         rows, fitted = result

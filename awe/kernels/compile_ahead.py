@@ -97,7 +97,7 @@ def _sources() -> None:
     where = scene(Rows(image, weight, flags, sky.level), 1.5)
     isophotes = find(where)
     rows = catalogue_of(where, isophotes)
-    measure_with_psf(where, isophotes, model_psf(where, isophotes, rows, stars(rows)), rows)
+    measure_with_psf(where, model_psf(where, isophotes, rows, stars(rows)), rows)
     ra, dec = wcs.to_sky(x, y)
     for prior in (wcs.shifted(7.3, -4.1), tan(150.0, 2.0, 0.255, SIZE, SIZE, rotation=170.0)):
         found = recognise(

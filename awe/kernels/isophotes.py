@@ -25,6 +25,7 @@ ISOPHOTE = np.dtype(
 of the `min_area` brightest is above its threshold; `x0` to `y1` the limits, inclusive; moments are weighted."""
 
 CELL = 64
+TINY = 1e-30
 _TASKS = 16
 
 
@@ -194,14 +195,17 @@ def _survive(rows, brightest_first, beta, ny, nx):
     alive = np.ones(count, np.bool_)
     cells_x, cells_y = nx // CELL + 1, ny // CELL + 1
     first, following = np.full(cells_x * cells_y, -1, np.int64), np.full(count, -1, np.int64)
-    least = np.inf
+    # wings of the amplitude a reach where 1 + alpha r^2 < (a / last)^(1 / beta)
+    resistance, weakest = np.zeros(count), np.zeros(cells_x * cells_y)
     for k in range(count):
         row = rows[k]
         if row.flux > 0:
-            least = min(least, row.last)
+            resistance[k] = max(row.last, TINY) ** (-1 / beta)
             cell = int(row.y) // CELL * cells_x + int(row.x) // CELL
             following[k] = first[cell]
             first[cell] = k
+            weakest[cell] = max(weakest[cell], resistance[k])
+    least = weakest.max() if weakest.size else 0.0
     for k in brightest_first:
         row = rows[k]
         if not alive[k] or not row.flux > 0 or not row.peak > row.low:
@@ -211,23 +215,30 @@ def _survive(rows, brightest_first, beta, ny, nx):
         width = row.area / (2 * math.pi * math.log(row.peak / row.low))
         amplitude = row.flux / (2 * math.pi * max(root, width))
         unit = math.pi * root
-        inner = (amplitude / row.low) ** (1 / beta) - 1
+        strength = amplitude ** (1 / beta)
+        inner = strength * row.low ** (-1 / beta) - 1
         if not inner > 0:
             continue
         alpha = inner * unit / row.area
         cxx, cyy, cxy = row.yy / root**2, row.xx / root**2, -2 * row.xy / root**2
+        flattest = (cxx + cyy - math.hypot(cxx - cyy, cxy)) / 2
         # no source is so faint that the wings reach it beyond this
-        reach2 = ((amplitude / least) ** (1 / beta) - 1) / alpha
+        reach2 = (strength * least - 1) / alpha
         rx, ry = math.sqrt(max(reach2, 0) * row.xx), math.sqrt(max(reach2, 0) * row.yy)
         for cy in range(max(0, int(row.y - ry) // CELL), min(cells_y - 1, int(row.y + ry) // CELL) + 1):
             for cx in range(max(0, int(row.x - rx) // CELL), min(cells_x - 1, int(row.x + rx) // CELL) + 1):
+                # the wings at the corner that is nearest, if all went as far as along the major axis
+                dx = max(cx * CELL - row.x, row.x - (cx + 1) * CELL, 0.0)
+                dy = max(cy * CELL - row.y, row.y - (cy + 1) * CELL, 0.0)
+                if 1 + alpha * (dx * dx + dy * dy) * flattest >= strength * weakest[cy * cells_x + cx]:
+                    continue
                 j = first[cy * cells_x + cx]
                 while j >= 0:
                     other = rows[j]
                     if alive[j] and other.flux < row.flux:
                         dx, dy = other.x - row.x, other.y - row.y
                         far = 1 + alpha * (cxx * dx * dx + cyy * dy * dy + cxy * dx * dy)
-                        if far > 1 and amplitude * far**-beta > other.last:
+                        if 1 < far < strength * resistance[j]:
                             alive[j] = False
                     j = following[j]
     return alive

@@ -10,8 +10,9 @@ from awe.kernels.measuring import Catalogue
 from awe.kernels.photometry import Plane
 from awe.kernels.planes import Scene
 from awe.kernels.psf import Psf
+from awe.kernels.psf_crowd import empty_stamps
 from awe.kernels.psf_fitting import StarStamps, fit_psf
-from awe.kernels.psf_photometry import psf_photometry
+from awe.kernels.psf_photometry import crowd_for, fit_crowd
 from awe.kernels.psf_stars import choose_stars, stamp_side, star_stamps
 from awe.kernels.regions import Regions
 from awe.kernels.spread import spread_model
@@ -77,13 +78,12 @@ def star_stamps_of(count: int, side: int, x: NDArray[Any], y: NDArray[Any], gain
     return StarStamps(x, y, light, weight, corner_x, corner_y, gain)
 
 
-def measure_with_psf(scene: Scene, found: Isophotes, psf: Psf, catalogue: Catalogue, threads: int = 1) -> NDArray[Any]:
+def measure_with_psf(scene: Scene, psf: Psf, catalogue: Catalogue, threads: int = 1) -> NDArray[Any]:
     """Fit the PSF to all sources of a catalogue.
 
     Parameters
     ----------
     scene : Scene
-    found : Isophotes
     psf : Psf
     catalogue : array with XWIN_IMAGE, YWIN_IMAGE
     threads : int
@@ -92,18 +92,18 @@ def measure_with_psf(scene: Scene, found: Isophotes, psf: Psf, catalogue: Catalo
     -------
     array of n `PSF_COLUMNS`
     """
-    x, y = (catalogue[name].astype(np.float64) for name in ("XWIN_IMAGE", "YWIN_IMAGE"))
-    out = np.full(len(x), np.nan, PSF_COLUMNS)
-    if not len(x):
-        return out
-    for plane, x0, y0, sources in Regions(scene, found, x, y, np.zeros(len(x)), threads).planes():
-        # all that is on the plane is fitted, for the sake of those that belong to it
-        inside = np.flatnonzero((y >= y0) & (y <= y0 + plane.image.shape[0] - 1))
-        fitted = psf_photometry(plane, psf.shifted(x0, y0), x[inside] - x0, y[inside] - y0, threads=threads)
-        spread, spread_error = spread_model(plane, psf.shifted(x0, y0), fitted, threads)
-        own = np.isin(inside, sources)
-        values = [fitted["x"] + x0, fitted["y"] + y0, fitted["x_error"], fitted["y_error"]]
-        values += [fitted["flux"], fitted["flux_error"], fitted["chi2"], spread, spread_error]
-        for name, value in zip(PSF_COLUMNS.names or (), values, strict=True):
-            out[name][inside[own]] = value[own]
+    out = np.full(len(catalogue), np.nan, PSF_COLUMNS)
+    crowd = crowd_for(psf, catalogue["XWIN_IMAGE"], catalogue["YWIN_IMAGE"], scene.shape)
+    for wanted, groups in crowd.zones():
+        stamps = empty_stamps(crowd, groups)
+        x, y, columns, rows = crowd.boxes[groups].T
+        reach = np.maximum(columns, rows) / 2 + 1
+        regions = Regions(scene, None, x + columns / 2, y + rows / 2, reach, threads)
+        regions.visit(lambda plane, x0, y0, chosen, to=stamps: to.fill(crowd, plane, x0, y0, chosen))
+        fitted = fit_crowd(crowd, stamps, psf, scene.gain, threads=threads)
+        spread, spread_error = spread_model(crowd, stamps, psf, scene.gain, fitted, threads)
+        own = np.isin(crowd.group, wanted)
+        values = [fitted[name] for name in ("x", "y", "x_error", "y_error", "flux", "flux_error", "chi2")]
+        for name, value in zip(PSF_COLUMNS.names or (), [*values, spread, spread_error], strict=True):
+            out[name][own] = value[own]
     return out

@@ -2,36 +2,39 @@
 
 For each source, flux and place are found by least squares (Gauss-Newton) on the pixels within a radius. Sources whose
 profiles overlap much form a group and are fitted at once; the light of all others is subtracted as it was found in the
-sweep before, so that groups can be fitted in any order, on any number of threads. Pixels are weighted by their variance
-plus the photon noise of the *model* (that of the pixels would make fluxes too small); errors are those of the matrix of
-the normal equations, neighbours included.
+sweep before, so that groups can be fitted in any order, on any number of threads. A group is left as it is once neither
+it nor the light of its neighbours changes by more than a small part of the errors. Pixels are weighted by their
+variance plus the photon noise of the *model* (that of the pixels would make fluxes too small); errors are those of the
+matrix of the normal equations, neighbours included.
 """
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from awe.kernels.photometry import Plane
-from awe.kernels.psf import Psf, draw, spline_slopes, spline_weights
+from awe.kernels.psf import Psf
+from awe.kernels.psf_crowd import Crowd, Stamps, crowd_of, empty_stamps, neighbours_of
+from awe.kernels.psf_light import add_star, part_of_picture, star_light
 
 Array = NDArray[np.float64]
 
 FIT_RADIUS = 1.7
 """Radius of the pixels that are fitted, in units of the FWHM."""
-LINK = 2.2
-"""Sources nearer than this many FWHM are fitted together."""
-LARGEST_GROUP = 20
-"""In crowds the distance of linking is made smaller until groups are no larger."""
 SWEEPS, STEPS = 4, 8
 FARTHEST = 1.0
 """How far (FWHM) a source may move from where it was detected; beyond, its place is not fitted."""
+SETTLED = 0.01
+"""Steps smaller than this part of the errors are the last; so are"""
+LEAST_STEP, LEAST_CHANGE = 1e-4, 1e-6
+"""those smaller than this (pixel), and than this part of the flux."""
 RIDGE = 1e-9
+SLICES = 16
+"""Parts per thread into which the groups are divided, so that threads end together."""
 
 PSF_ROWS = np.dtype(
     [*((name, "f8") for name in ("x", "y", "flux", "flux_error", "x_error", "y_error", "chi2")), ("fixed", "?")]
@@ -57,151 +60,136 @@ def psf_photometry(plane: Plane, psf: Psf, x: Array, y: Array, forced: bool = Fa
     -------
     array of n `PSF_ROWS`; NaN for a source without a pixel that could be fitted
     """
-    rows = np.zeros(len(x), PSF_ROWS)
-    rows["x"], rows["y"], rows["fixed"] = x, y, forced
-    if not len(x):
-        return rows
-    known = np.isfinite(rows["x"]) & np.isfinite(rows["y"])
-    order, starts = _groups(rows["x"], rows["y"], psf.fwhm, known)
-    terms = np.ascontiguousarray(psf.terms(rows["x"], rows["y"]))
-    radius, fine = max(FIT_RADIUS * psf.fwhm, 2.0), 1 / psf.sampling
-    start = rows.copy()
-    edges = np.linspace(0, len(starts) - 1, min(len(starts) - 1, 8 * threads) + 1).astype(int)
-    pictures = psf.coefficients
-    model = np.zeros(plane.image.shape, np.float32)
-    fixed = (plane.image, plane.variance, plane.bad)
-    with ThreadPoolExecutor(threads) as pool:
-        for sweep in range(SWEEPS):
-            arrays = *fixed, model, pictures, fine, terms, order, starts
-            limits = radius, FARTHEST * psf.fwhm, 1 / plane.gain, sweep
-
-            def fit(first: int, last: int, a: Any = arrays, b: Any = limits) -> None:
-                _fit_groups(*a, first, last, *b, start, rows)
-
-            list(pool.map(fit, edges[:-1].tolist(), edges[1:].tolist()))
-            if sweep + 1 < SWEEPS:
-                model = draw_sources(plane.image.shape, psf, rows)
-    for name in PSF_ROWS.names or ():
-        rows[name][~known] = name == "fixed" or np.nan
+    crowd = crowd_for(psf, x, y, plane.image.shape)
+    rows = fit_crowd(crowd, stamps_of(crowd, plane), psf, plane.gain, forced, threads)
+    rows["fixed"] |= np.isnan(rows["x"])
     return rows
 
 
-def draw_sources(shape: tuple[int, ...], psf: Psf, fitted: NDArray[Any]) -> NDArray[np.float32]:
-    """Return an image (adu) of all sources that were fitted, as `psf_photometry` returns them."""
-    image = np.zeros(shape, np.float32)
-    terms = np.ascontiguousarray(psf.terms(fitted["x"], fitted["y"]))
-    _draw_all(image, psf.coefficients, 1 / psf.sampling, terms, fitted)
-    return image
+def crowd_for(psf: Psf, x: Array, y: Array, shape: tuple[int, ...]) -> Crowd:
+    """Join sources to groups as wide as this PSF asks for."""
+    farthest = FARTHEST * psf.fwhm
+    places = (np.ascontiguousarray(v, np.float64) for v in (x, y))
+    return crowd_of(*places, psf.fwhm, psf.radius, farthest, (shape[0], shape[1]))
 
 
-def _groups(x: Array, y: Array, fwhm: float, known: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the sources in the order of their groups, and the first of each group (and the end)."""
-    rows = np.flatnonzero(known)
-    places = np.column_stack([x[rows], y[rows]])
-    label = np.zeros(len(rows), np.int64)
-    todo, link, count = np.arange(len(rows)), LINK * fwhm, 0
-    while todo.size:
-        pairs = cKDTree(places[todo]).query_pairs(link, output_type="ndarray")
-        graph = coo_array((np.ones(len(pairs)), pairs.T.reshape(2, -1)), (todo.size, todo.size))
-        number, own = connected_components(graph, directed=False)
-        large = np.bincount(own, minlength=number)[own] > LARGEST_GROUP
-        if link < 0.1 * fwhm:  # so many in one place can't be told apart: each by itself
-            own, large, number = np.arange(todo.size), np.zeros(todo.size, bool), todo.size
-        label[todo[~large]] = own[~large] + count
-        count += number
-        todo, link = todo[large], link / 1.3
-    order = np.argsort(label, kind="stable")
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(label[order])) + 1, [len(rows)]])
-    return rows[order], np.unique(starts)
+def stamps_of(crowd: Crowd, plane: Plane) -> Stamps:
+    """Cut all groups out of a plane."""
+    stamps = empty_stamps(crowd, np.arange(len(crowd.boxes)))
+    stamps.fill(crowd, plane, 0, 0, stamps.groups)
+    return stamps
+
+
+def fit_crowd(
+    crowd: Crowd, stamps: Stamps, psf: Psf, gain: float, forced: bool = False, threads: int = 1
+) -> NDArray[Any]:
+    """Fit the PSF to the sources of the groups that were cut out.
+
+    Parameters
+    ----------
+    crowd : Crowd
+    stamps : Stamps
+    psf : Psf
+    gain : float, electron/adu
+        For the photon noise of the sources.
+    forced : bool
+        Fit the fluxes only.
+    threads : int
+
+    Returns
+    -------
+    array of n `PSF_ROWS`, one per source of the crowd
+        NaN where there is no pixel to fit, or the source is of a group that was not cut out.
+    """
+    start = np.zeros(len(crowd.x), PSF_ROWS)
+    start["x"], start["y"], start["fixed"] = crowd.x, crowd.y, forced
+    rows = start.copy()
+    for name in ("flux_error", "x_error", "y_error", "chi2"):
+        rows[name] = np.nan
+    terms = np.ascontiguousarray(psf.terms(crowd.x, crowd.y))
+    layout = crowd.order, crowd.starts, crowd.boxes, crowd.group, crowd.cells
+    pixels = stamps.groups, stamps.starts, stamps.light, stamps.variance
+    model = psf.coefficients, 1 / psf.sampling, terms
+    radius = max(FIT_RADIUS * psf.fwhm, 2.0)
+    changed, restless = np.ones(len(rows), np.bool_), np.ones(len(crowd.boxes), np.bool_)
+    for sweep in range(SWEEPS):
+        limits = radius, crowd.reach, crowd.farthest, 1 / gain, sweep
+        state = start, rows.copy(), changed.copy(), rows, changed, restless
+
+        def fit(first: int, last: int, limits: Any = limits, state: Any = state) -> None:
+            _fit_groups(first, last, *layout, *pixels, *model, *limits, *state)
+
+        in_slices(fit, len(stamps.groups), threads)
+        if not changed.any():
+            break
+    left_out = ~np.isin(crowd.group, stamps.groups)
+    for name in ("x", "y", "flux"):
+        rows[name][left_out] = np.nan
+    return rows
+
+
+def in_slices(work: Any, count: int, threads: int) -> None:
+    """Do work, given the first and the end of a part of `count` groups, on all parts, some threads at a time."""
+    edges = np.linspace(0, count, min(count, SLICES * threads) + 1).astype(int).tolist()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, edges[:-1], edges[1:]))
 
 
 @njit(cache=True, nogil=True)
-def local_picture(pictures, terms):
-    """Return the spline coefficients of the picture at one place, given the polynomial there."""
-    out = terms[0] * pictures[0]
-    for k in range(1, terms.size):
-        out += terms[k] * pictures[k]
-    return out
-
-
-@njit(cache=True, nogil=True)
-def star_at(local, fine, dx, dy, wx, wy, sx, sy):
-    """Return the model of unit flux at a pixel (dx, dy) from the star, and its derivatives by the place of the star."""
-    side = local.shape[0]
-    u, v = dx * fine + (side - 1) / 2, dy * fine + (side - 1) / 2
-    i, j = int(np.floor(u)), int(np.floor(v))
-    if i < 1 or j < 1 or i > side - 3 or j > side - 3:
-        return 0.0, 0.0, 0.0
-    spline_weights(u - i, wx)
-    spline_weights(v - j, wy)
-    spline_slopes(u - i, sx)
-    spline_slopes(v - j, sy)
-    light = by_x = by_y = 0.0
-    for m in range(4):
-        line = steep = 0.0
-        for n in range(4):
-            value = local[j - 1 + m, i - 1 + n]
-            line += wx[n] * value
-            steep += sx[n] * value
-        light += wy[m] * line
-        by_x -= wy[m] * steep
-        by_y -= sy[m] * line
-    return light, fine * by_x, fine * by_y
-
-
-@njit(cache=True, nogil=True)
-def _draw_all(model, pictures, fine, terms, rows):
-    """Draw all sources on an image."""
-    ny, nx = model.shape
-    side = pictures.shape[1]
-    reach = (side - 1) / 2 / fine
-    for s in range(rows.size):
-        x, y, flux = rows[s].x, rows[s].y, rows[s].flux
-        if not (np.isfinite(flux) and np.isfinite(x + y)):
-            continue
-        i0, i1 = max(0, int(x - reach)), min(nx, int(x + reach) + 2)
-        j0, j1 = max(0, int(y - reach)), min(ny, int(y + reach) + 2)
-        if i1 <= i0 or j1 <= j0:
-            continue
-        part = np.zeros((j1 - j0, i1 - i0))
-        draw(local_picture(pictures, terms[s]), fine, x - i0, y - j0, part)
-        for j in range(j1 - j0):
-            for i in range(i1 - i0):
-                model[j0 + j, i0 + i] += flux * part[j, i]
+def subtract_stars(chosen, box, pictures, fine, terms, rows, out):
+    """Subtract the light of some sources, as they were fitted, from a box of pixels."""
+    for s in chosen:
+        flux = rows[s].flux
+        if flux != 0 and np.isfinite(flux):
+            add_star(pictures, terms[s], fine, rows[s].x - box[0], rows[s].y - box[1], -flux, out)
 
 
 @njit(cache=True, nogil=True)
 def _fit_groups(
-    image, variance, bad, model, pictures, fine, terms, order, starts, first, last,
-    radius, farthest, per_electron, sweep, start, rows,
+    first, last, order, starts, boxes, group, cells, groups, begin, light, variance, pictures, fine, terms,
+    radius, reach, farthest, per_electron, sweep, start, before, changed, rows, changing, restless,
 ):  # fmt: skip
-    ny, nx = image.shape
-    for g in range(first, last):
-        own = order[starts[g] : starts[g + 1]]
-        count = own.size
-        x0 = y0 = 10**9
-        x1 = y1 = -(10**9)
-        for s in own:
-            x0, x1 = min(x0, int(rows[s].x - radius)), max(x1, int(rows[s].x + radius) + 2)
-            y0, y1 = min(y0, int(rows[s].y - radius)), max(y1, int(rows[s].y + radius) + 2)
-        x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, nx), min(y1, ny)
-        if x1 <= x0 or y1 <= y0:
+    side = pictures.shape[1]
+    for k in range(first, last):
+        g = groups[k]
+        own, box = order[starts[g] : starts[g + 1]], boxes[g]
+        if box[2] * box[3] == 0:
             for s in own:
                 _no_fit(rows[s])
+                changing[s] = False
+            restless[g] = False
             continue
-        light = np.zeros((y1 - y0, x1 - x0))
-        local = np.empty((count, pictures.shape[1], pictures.shape[2]))
-        for k in range(count):
-            local[k] = local_picture(pictures, terms[own[k]])
-            if sweep:  # the light of the group itself stays
-                part = np.zeros(light.shape)
-                draw(local[k], fine, rows[own[k]].x - x0, rows[own[k]].y - y0, part)
-                light += rows[own[k]].flux * part
-        for j in range(y1 - y0):
-            for i in range(x1 - x0):
-                light[j, i] += image[y0 + j, x0 + i] - model[y0 + j, x0 + i]
-        noise, poor = variance[y0:y1, x0:x1], bad[y0:y1, x0:x1]
-        _fit_group(light, noise, poor, x0, y0, local, fine, own, radius, farthest, per_electron, sweep, start, rows)
+        near = neighbours_of(box, cells, before.x, before.y, reach, g, group)
+        if sweep and not restless[g]:
+            still = True
+            for s in near:
+                still &= not changed[s]
+            if still:
+                for s in own:
+                    changing[s] = False
+                continue
+        rest = light[begin[k] : begin[k + 1]].reshape((box[3], box[2])).astype(np.float64)
+        subtract_stars(near, box, pictures, fine, terms, before, rest)
+        noise = variance[begin[k] : begin[k + 1]].reshape((box[3], box[2]))
+        local = np.empty((own.size, side, side))
+        for m in range(own.size):
+            local[m] = part_of_picture(pictures, terms[own[m]], (0, side), (0, side))
+        restless[g] = not _fit_group(
+            rest, noise, box[0], box[1], local, fine, own, radius, farthest, per_electron, sweep, start, rows
+        )
+        for s in own:
+            changing[s] = _differs(before[s], rows[s])
+
+
+@njit(cache=True, nogil=True)
+def _differs(one, other):
+    """Return whether two fits of a source differ by more than a small part of the errors."""
+    if not np.isfinite(other.flux):
+        return False
+    if abs(one.flux - other.flux) > max(SETTLED * other.flux_error, LEAST_CHANGE * other.flux):
+        return True
+    step = max(SETTLED * other.x_error, LEAST_STEP)
+    return one.fixed != other.fixed or (not other.fixed and np.hypot(one.x - other.x, one.y - other.y) > step)
 
 
 @njit(cache=True, nogil=True)
@@ -210,97 +198,171 @@ def _no_fit(row):
 
 
 @njit(cache=True, nogil=True)
-def _fit_group(light, noise, poor, x0, y0, local, fine, own, radius, farthest, per_electron, sweep, start, rows):
-    """Fit the sources of a group; `light` is what is left without all others."""
+def _fit_group(light, noise, x0, y0, local, fine, own, radius, farthest, per_electron, sweep, start, rows):
+    """Fit the sources of a group, `light` being what is left without all others; return whether they came to rest."""
     count = own.size
+    matrix, right = np.empty((3 * count, 3 * count)), np.empty(3 * count)
+    chi, seen = np.empty(count), np.empty(count, np.int64)
+    settled = False
     for step in range(STEPS):
         # fluxes first: before they are known, places can't be told
         places = step > 0 or sweep > 0
-        matrix, right, chi, seen = _equations(
-            light, noise, poor, x0, y0, local, fine, own, radius, per_electron, places, rows
-        )
-        for k in range(count):
-            rows[own[k]].chi2 = chi[k] / max(seen[k] - 3, 1)
-        for k in range(3 * count):
-            # what no pixel tells of stays as it is
-            matrix[k, k] += RIDGE * matrix[k, k] if matrix[k, k] > 0 else 1.0
-        change = np.linalg.solve(matrix, right)
-        largest = 0.0
-        for k in range(count):
-            row = rows[own[k]]
-            row.flux += change[3 * k]
-            if places and not row.fixed:
-                dx, dy = change[3 * k + 1], change[3 * k + 2]
-                row.x += min(max(dx, -0.5), 0.5)
-                row.y += min(max(dy, -0.5), 0.5)
-                largest = max(largest, abs(dx), abs(dy))
-                if np.hypot(row.x - start[own[k]].x, row.y - start[own[k]].y) > farthest or not row.flux > 0:
-                    row.x, row.y, row.fixed = start[own[k]].x, start[own[k]].y, True
-                    largest = 1.0
-        if places and largest < 1e-4 and step > 1:
+        _equations(
+            light, noise, x0, y0, local, fine, own, radius, per_electron, places, rows, matrix, right, chi, seen
+        )  # fmt: skip
+        settled = _improve(own, matrix, right, places, farthest, start, rows) and places
+        if settled:
             break
-    matrix, right, chi, seen = _equations(
-        light, noise, poor, x0, y0, local, fine, own, radius, per_electron, True, rows
-    )
-    for k in range(3 * count):
-        matrix[k, k] += RIDGE * matrix[k, k] if matrix[k, k] > 0 else 1.0
-    covariance = np.linalg.inv(matrix)
+    if not settled:
+        _equations(light, noise, x0, y0, local, fine, own, radius, per_electron, True, rows, matrix, right, chi, seen)
+        _factorise(matrix)
+    unit = np.empty(3 * count)
     for k in range(count):
         row = rows[own[k]]
         if seen[k] == 0:
             _no_fit(row)
             continue
-        row.flux_error = np.sqrt(covariance[3 * k, 3 * k])
         row.chi2 = chi[k] / max(seen[k] - (1 if row.fixed else 3), 1)
-        row.x_error = np.nan if row.fixed else np.sqrt(covariance[3 * k + 1, 3 * k + 1])
-        row.y_error = np.nan if row.fixed else np.sqrt(covariance[3 * k + 2, 3 * k + 2])
+        row.flux_error = _error(matrix, 3 * k, unit)
+        row.x_error = np.nan if row.fixed else _error(matrix, 3 * k + 1, unit)
+        row.y_error = np.nan if row.fixed else _error(matrix, 3 * k + 2, unit)
+    return settled
 
 
 @njit(cache=True, nogil=True)
-def _equations(light, noise, poor, x0, y0, local, fine, own, radius, per_electron, places, rows):
-    """Return the normal equations for the changes of flux, x and y of each source, and chi^2 and pixels of each."""
+def _improve(own, matrix, right, places, farthest, start, rows):
+    """Take a step; return whether it was the last one. The matrix is replaced by its factor."""
+    scale = np.empty(right.size)
+    for a in range(right.size):
+        scale[a] = math.sqrt(matrix[a, a]) if matrix[a, a] > 0 else 1e-30
+    _factorise(matrix)
+    _solve(matrix, right)
+    settled = True
+    for k in range(own.size):
+        row = rows[own[k]]
+        row.flux += right[3 * k]
+        settled &= abs(right[3 * k]) < max(SETTLED / scale[3 * k], LEAST_CHANGE * row.flux)
+        if places and not row.fixed:
+            for axis in range(2):
+                a = 3 * k + 1 + axis
+                settled &= abs(right[a]) < max(SETTLED / scale[a], LEAST_STEP)
+            row.x += min(max(right[3 * k + 1], -0.5), 0.5)
+            row.y += min(max(right[3 * k + 2], -0.5), 0.5)
+            if np.hypot(row.x - start[own[k]].x, row.y - start[own[k]].y) > farthest or not row.flux > 0:
+                row.x, row.y, row.fixed = start[own[k]].x, start[own[k]].y, True
+                settled = False
+    return settled
+
+
+@njit(cache=True, nogil=True)
+def _factorise(matrix):
+    """Replace a positive matrix by its Cholesky factor (lower); what no pixel tells of gets a one."""
+    for a in range(matrix.shape[0]):
+        floor = RIDGE * matrix[a, a]
+        for b in range(a):
+            total = matrix[a, b]
+            for c in range(b):
+                total -= matrix[a, c] * matrix[b, c]
+            matrix[a, b] = total / matrix[b, b]
+        total = matrix[a, a]
+        for c in range(a):
+            total -= matrix[a, c] ** 2
+        matrix[a, a] = math.sqrt(max(total, floor)) if floor > 0 else 1.0
+
+
+@njit(cache=True, nogil=True)
+def _solve(factor, right):
+    """Solve the equations in place."""
+    size = right.size
+    for a in range(size):
+        for b in range(a):
+            right[a] -= factor[a, b] * right[b]
+        right[a] /= factor[a, a]
+    for a in range(size - 1, -1, -1):
+        for b in range(a + 1, size):
+            right[a] -= factor[b, a] * right[b]
+        right[a] /= factor[a, a]
+
+
+@njit(cache=True, nogil=True)
+def _error(factor, k, unit):
+    """Return the root of an element of the diagonal of the inverse."""
+    square = 0.0
+    for a in range(k, unit.size):
+        unit[a] = 1.0 if a == k else 0.0
+        for b in range(k, a):
+            unit[a] -= factor[a, b] * unit[b]
+        unit[a] /= factor[a, a]
+        square += unit[a] ** 2
+    return math.sqrt(square)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _equations(
+    light, noise, x0, y0, local, fine, own, radius, per_electron, places, rows, matrix, right, chi, seen
+):  # fmt: skip
+    """Fill in the normal equations for the changes of flux, x and y of each source, and chi^2 and pixels of each."""
     count = own.size
-    matrix, right = np.zeros((3 * count, 3 * count)), np.zeros(3 * count)
-    chi, seen = np.zeros(count), np.zeros(count, np.int64)
-    slopes, near = np.zeros((count, 3)), np.zeros(count, np.bool_)
-    wx, wy, sx, sy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
-    for j in range(light.shape[0]):
-        for i in range(light.shape[1]):
-            if poor[j, i]:
-                continue
-            any_near = False
-            total = 0.0
+    left, low, width, height = _extent(own, rows, radius, x0, y0, light.shape)
+    slopes = np.empty((count, 3, height, width))
+    total, weight, rest = np.zeros((height, width)), np.empty((height, width)), np.empty((height, width))
+    near = np.zeros((count, height, width), np.bool_)
+    for k in range(count):
+        row = rows[own[k]]
+        x, y = row.x - x0 - left, row.y - y0 - low
+        star_light(local[k], fine, x, y, slopes[k, 0], slopes[k, 1], slopes[k, 2])
+        total += row.flux * slopes[k, 0]
+        slopes[k, 1:] *= row.flux
+        for j in range(height):
+            for i in range(width):
+                near[k, j, i] = (i - x) ** 2 + (j - y) ** 2 < radius * radius
+    for j in range(height):
+        for i in range(width):
+            used = False
             for k in range(count):
-                row = rows[own[k]]
-                dx, dy = x0 + i - row.x, y0 + j - row.y
-                near[k] = dx * dx + dy * dy < radius * radius
-                any_near |= near[k]
-            if not any_near:
-                continue
-            for k in range(count):
-                row = rows[own[k]]
-                value, by_x, by_y = star_at(local[k], fine, x0 + i - row.x, y0 + j - row.y, wx, wy, sx, sy)
-                slopes[k, 0], slopes[k, 1], slopes[k, 2] = value, row.flux * by_x, row.flux * by_y
-                if row.fixed or not places:
-                    slopes[k, 1] = slopes[k, 2] = 0.0
-                total += row.flux * value
-            weight = 1 / (noise[j, i] + max(total, 0.0) * per_electron)
-            rest = light[j, i] - total
-            for k in range(count):
-                if near[k]:
-                    chi[k] += weight * rest * rest
-                    seen[k] += 1
-            _accumulate(matrix, right, slopes, weight, rest)
-    return matrix, right, chi, seen
+                used |= near[k, j, i]
+            spread = noise[low + j, left + i] + max(total[j, i], 0.0) * per_electron
+            weight[j, i] = 1 / spread if used else 0.0
+            rest[j, i] = light[low + j, left + i] - total[j, i]
+    for k in range(count):
+        chi[k], seen[k] = _misfit(weight, rest, near[k])
+    slopes = slopes.reshape((3 * count, height * width))
+    for a in range(3 * count):
+        told = a % 3 == 0 or (places and not rows[own[a // 3]].fixed)
+        weighted = slopes[a] * weight.ravel()
+        right[a] = _dot(weighted, rest.ravel()) if told else 0.0
+        for b in range(a + 1):
+            both = told and (b % 3 == 0 or (places and not rows[own[b // 3]].fixed))
+            matrix[a, b] = _dot(weighted, slopes[b]) if both else 0.0
 
 
 @njit(cache=True, nogil=True)
-def _accumulate(matrix, right, slopes, weight, rest):
-    """Add one pixel to the normal equations."""
-    flat = slopes.ravel()
-    for a in range(flat.size):
-        left = weight * flat[a]
-        if left != 0:
-            right[a] += left * rest
-            for b in range(flat.size):
-                matrix[a, b] += left * flat[b]
+def _extent(own, rows, radius, x0, y0, shape):
+    """Return the part of a box of pixels that holds all circles: first column and row, columns and rows."""
+    left = low = 10**9
+    right = high = 0
+    for s in own:
+        left, right = min(left, int(rows[s].x - x0 - radius)), max(right, int(rows[s].x - x0 + radius) + 2)
+        low, high = min(low, int(rows[s].y - y0 - radius)), max(high, int(rows[s].y - y0 + radius) + 2)
+    left, low, right, high = max(left, 0), max(low, 0), min(right, shape[1]), min(high, shape[0])
+    return left, low, max(right - left, 0), max(high - low, 0)
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def _dot(one, other):
+    total = 0.0
+    for p in range(one.size):
+        total += one[p] * other[p]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _misfit(weight, rest, near):
+    """Return chi^2 of some pixels, and how many have a value."""
+    total, count = 0.0, 0
+    for j in range(weight.shape[0]):
+        for i in range(weight.shape[1]):
+            if near[j, i] and weight[j, i] > 0:
+                total += weight[j, i] * rest[j, i] ** 2
+                count += 1
+    return total, count

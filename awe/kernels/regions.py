@@ -1,6 +1,6 @@
 """Parts of a scene, each large enough for the sources that are measured on it, so that any image fits into memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -33,7 +33,8 @@ class Regions:
     Parameters
     ----------
     scene : Scene
-    found : Isophotes
+    found : Isophotes or None
+        Without, the planes do not tell which pixels belong to which source.
     x, y : arrays of n, pixel
         Places of the sources.
     reach : array of n, pixel
@@ -44,7 +45,7 @@ class Regions:
     def __init__(
         self,
         scene: Scene,
-        found: Isophotes,
+        found: Isophotes | None,
         x: NDArray[Any],
         y: NDArray[Any],
         reach: NDArray[Any],
@@ -63,12 +64,6 @@ class Regions:
                 many = min(SLICES * self._threads, len(sources)) or 1
                 slices = np.array_split(sources, many)
                 list(pool.map(lambda chosen, p=plane, b=box: measure(p, b[0], b[2], chosen), slices))
-
-    def planes(self) -> Iterator[tuple[Plane, int, int, NDArray[np.int64]]]:
-        """Yield each region, the x and y of its first pixel, and the sources that belong to it."""
-        with ThreadPoolExecutor(self._threads) as pool:
-            for box, sources in self._parts:
-                yield self._plane(box, pool), box[0], box[2], sources
 
     def background(self, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float32]:
         """Return the background in the pixels nearest to some places."""
@@ -92,7 +87,7 @@ class Regions:
             last = min(y1, first + step)
             plane, to = self._scene.rows(first, last, x0, x1), slice(first - y0, last - y0)
             image[to], variance[to], bad[to], bits[to] = plane.image, plane.variance, plane.bad, plane.flags
-            owner[to] = self._found.segmentation(first, last)[:, x0:x1]
+            owner[to] = 0 if self._found is None else self._found.segmentation(first, last)[:, x0:x1]
 
         list(pool.map(fill, range(y0, y1, step)))
         self._kept = Plane(image, variance, bad, owner, bits, self._scene.gain)

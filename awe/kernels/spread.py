@@ -4,7 +4,6 @@ With p the pixels, f the local PSF and g the same convolved with a small exponen
 the fitted place, it is (g p) / (f p) - (g f) / (f f): 0 for stars, positive for galaxies, negative for cosmic rays.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,10 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import spline_filter
 
-from awe.kernels.photometry import Plane
 from awe.kernels.psf import Psf
-from awe.kernels.psf_photometry import draw_sources, local_picture, star_at
+from awe.kernels.psf_crowd import Crowd, Stamps, neighbours_of
+from awe.kernels.psf_light import add_star
+from awe.kernels.psf_photometry import in_slices, subtract_stars
 
 Array = NDArray[np.float64]
 
@@ -26,16 +26,17 @@ STAR_SPREAD = 0.003
 """Sources below this, and 3 errors of it, may be stars (Desai et al. 2012)."""
 
 
-def spread_model(plane: Plane, psf: Psf, fitted: NDArray[Any], threads: int = 1) -> tuple[Array, Array]:
+def spread_model(
+    crowd: Crowd, stamps: Stamps, psf: Psf, gain: float, fitted: NDArray[Any], threads: int = 1
+) -> tuple[Array, Array]:
     """Return SPREAD_MODEL of sources, and its error.
 
     Parameters
     ----------
-    plane : Plane
-        Bad pixels are left out.
-    psf : Psf
+    crowd, stamps, psf, gain
+        As for `awe.kernels.psf_photometry.fit_crowd`.
     fitted : array of n `awe.kernels.psf_photometry.PSF_ROWS`
-        The light of all others is subtracted from each.
+        What that returned; the light of all others is subtracted from each source.
     threads : int
 
     Returns
@@ -44,18 +45,16 @@ def spread_model(plane: Plane, psf: Psf, fitted: NDArray[Any], threads: int = 1)
         NaN where no flux could be fitted, or it is not positive.
     """
     wide = np.array([spline_filter(picture, 3) for picture in widened(psf)])
-    model = draw_sources(plane.image.shape, psf, fitted)
-    terms = np.ascontiguousarray(psf.terms(fitted["x"], fitted["y"]))
+    terms = np.ascontiguousarray(psf.terms(crowd.x, crowd.y))
     out = np.full((len(fitted), 2), np.nan)
-    edges = np.linspace(0, len(fitted), 8 * threads + 1).astype(int)
+    layout = crowd.order, crowd.starts, crowd.boxes, crowd.group, crowd.cells, crowd.reach
+    pixels = stamps.groups, stamps.starts, stamps.light, stamps.variance
+    pictures = psf.coefficients, wide, 1 / psf.sampling, terms, RADIUS * psf.fwhm, 1 / gain
 
     def measure(first: int, last: int) -> None:
-        pictures = psf.coefficients, wide, 1 / psf.sampling, terms
-        arrays = plane.image, plane.variance, plane.bad, model
-        _spreads(*arrays, *pictures, first, last, RADIUS * psf.fwhm, 1 / plane.gain, fitted, out)
+        _spreads(first, last, *layout, *pixels, *pictures, fitted, out)
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(measure, edges[:-1].tolist(), edges[1:].tolist()))
+    in_slices(measure, len(stamps.groups), threads)
     return out[:, 0], out[:, 1]
 
 
@@ -72,32 +71,53 @@ def widened(psf: Psf) -> Array:
 
 @njit(cache=True, nogil=True)
 def _spreads(
-    image, variance, bad, model, pictures, wide, fine, terms, first, last, radius, per_electron, fitted, out
+    first, last, order, starts, boxes, group, cells, reach, groups, begin, light, variance, pictures, wide, fine,
+    terms, radius, per_electron, fitted, out,
 ):  # fmt: skip
-    ny, nx = image.shape
-    wx, wy, sx, sy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
-    for s in range(first, last):
-        x, y, flux = fitted[s].x, fitted[s].y, fitted[s].flux
-        if not flux > 0:
+    for k in range(first, last):
+        g = groups[k]
+        own, box = order[starts[g] : starts[g + 1]], boxes[g]
+        if box[2] * box[3] == 0:
             continue
-        narrow, other = local_picture(pictures, terms[s]), local_picture(wide, terms[s])
-        fp = gp = ff = gf = fvf = gvg = gvf = 0.0
-        for j in range(max(0, int(y - radius)), min(ny, int(y + radius) + 2)):
-            for i in range(max(0, int(x - radius)), min(nx, int(x + radius) + 2)):
-                dx, dy = i - x, j - y
-                if bad[j, i] or dx * dx + dy * dy > radius * radius:
-                    continue
-                f, _, _ = star_at(narrow, fine, dx, dy, wx, wy, sx, sy)
-                g, _, _ = star_at(other, fine, dx, dy, wx, wy, sx, sy)
-                p = image[j, i] - model[j, i] + flux * f
-                v = variance[j, i] + max(flux * f, 0.0) * per_electron
-                fp += f * p
-                gp += g * p
-                ff += f * f
-                gf += g * f
-                fvf += f * v * f
-                gvg += g * v * g
-                gvf += g * v * f
-        if fp > 0 and ff > 0:
-            out[s, 0] = gp / fp - gf / ff
-            out[s, 1] = np.sqrt(max(gvg * fp * fp + fvf * gp * gp - 2 * gvf * gp * fp, 0.0)) / fp**2
+        rest = light[begin[k] : begin[k + 1]].reshape((box[3], box[2])).astype(np.float64)
+        noise = variance[begin[k] : begin[k + 1]].reshape((box[3], box[2]))
+        near = neighbours_of(box, cells, fitted.x, fitted.y, reach, g, group)
+        subtract_stars(near, box, pictures, fine, terms, fitted, rest)
+        subtract_stars(own, box, pictures, fine, terms, fitted, rest)
+        for s in own:
+            if fitted[s].flux > 0:
+                x, y = fitted[s].x - box[0], fitted[s].y - box[1]
+                _spread(rest, noise, x, y, fitted[s].flux, pictures, wide, fine, terms[s], radius, per_electron, out[s])
+
+
+@njit(cache=True, nogil=True)
+def _spread(rest, noise, x, y, flux, pictures, wide, fine, terms, radius, per_electron, out):
+    """Fill in the measure of one source, and its error; `rest` is what is left without all sources."""
+    ny, nx = rest.shape
+    i0, i1 = max(0, int(x - radius)), min(nx, int(x + radius) + 2)
+    j0, j1 = max(0, int(y - radius)), min(ny, int(y + radius) + 2)
+    if i1 <= i0 or j1 <= j0:
+        return
+    star, disc = np.zeros((j1 - j0, i1 - i0)), np.zeros((j1 - j0, i1 - i0))
+    add_star(pictures, terms, fine, x - i0, y - j0, 1.0, star)
+    add_star(wide, terms, fine, x - i0, y - j0, 1.0, disc)
+    fp = gp = ff = gf = fvf = gvg = gvf = 0.0
+    for j in range(j1 - j0):
+        for i in range(i1 - i0):
+            dx, dy = i0 + i - x, j0 + j - y
+            spread = noise[j0 + j, i0 + i]
+            if not np.isfinite(spread) or dx * dx + dy * dy > radius * radius:
+                continue
+            f, g = star[j, i], disc[j, i]
+            p = rest[j0 + j, i0 + i] + flux * f
+            v = spread + max(flux * f, 0.0) * per_electron
+            fp += f * p
+            gp += g * p
+            ff += f * f
+            gf += g * f
+            fvf += f * v * f
+            gvg += g * v * g
+            gvf += g * v * f
+    if fp > 0 and ff > 0:
+        out[0] = gp / fp - gf / ff
+        out[1] = np.sqrt(max(gvg * fp * fp + fvf * gp * gp - 2 * gvf * gp * fp, 0.0)) / fp**2

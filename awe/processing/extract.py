@@ -19,7 +19,7 @@ DEPTH_ERROR = 0.2
 """Magnitude error that defines the depth of a list."""
 
 
-@makes(SourceList, version=3)
+@makes(SourceList, version=4)
 def make_source_list(product: SourceList, products: Products) -> None:
     """Detect and measure the sources of a frame; their rows go into the table of sources.
 
@@ -46,7 +46,7 @@ def make_source_list(product: SourceList, products: Products) -> None:
         rows = catalogue_of(scene, found, diameters, threads, apertures_of=rows)
     columns = _columns(rows) | _places(rows, wcs) | _magnitudes("AUTO", rows, calibrated.zeropoint)
     if product.psf is not None and product.psf.filename:
-        fitted = measure_with_psf(scene, found, read_psf(product.psf, products), rows, threads)
+        fitted = measure_with_psf(scene, read_psf(product.psf, products), rows, threads)
         columns |= {name: fitted[name] for name in fitted.dtype.names or ()}
         columns |= _magnitudes("PSF", fitted, calibrated.zeropoint)
     elif product.psf is not None:

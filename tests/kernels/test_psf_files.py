@@ -39,7 +39,7 @@ def ours(place):
     where = scene(Rows(place[1], rms=SIGMA), GAIN)
     found = find(where, threshold=5.0)
     rows = catalogue_of(where, found)
-    return where, found, rows, model_psf(where, found, rows, stars(rows), degree=1)
+    return where, rows, model_psf(where, found, rows, stars(rows), degree=1)
 
 
 def extracted(folder, columns, *options):
@@ -51,12 +51,12 @@ def extracted(folder, columns, *options):
 
 
 def test_sextractor_finds_the_same_with_a_model_of_awe(place, ours):
-    folder, (where, found, rows, psf) = place[0], ours
+    folder, (where, rows, psf) = place[0], ours
     table, cards = psf_table(psf)
     hdu = fits.BinTableHDU(table, name="PSF_DATA")
     hdu.header.update(cards)
     hdu.writeto(folder / "awe.psf", overwrite=True)
-    mine = measure_with_psf(where, found, psf, rows)
+    mine = measure_with_psf(where, psf, rows)
     names = ["XPSF_IMAGE", "YPSF_IMAGE", "FLUX_PSF", "FLUXERR_PSF", "SPREAD_MODEL"]
     theirs = extracted(folder, names, "-PSF_NAME", "awe.psf")
     i, j = match_positions(
@@ -73,14 +73,14 @@ def test_sextractor_finds_the_same_with_a_model_of_awe(place, ours):
 
 @pytest.mark.skipif(PSFEX is None, reason="PSFEx is not on the PATH")
 def test_awe_finds_the_same_with_a_model_of_psfex(place, ours):
-    folder, (where, found, rows, psf) = place[0], ours
+    folder, (where, rows, psf) = place[0], ours
     names = ["X_IMAGE", "Y_IMAGE", "FLUX_RADIUS", "FLUX_APER(1)", "FLUXERR_APER(1)", "SNR_WIN", "ELONGATION", "FLAGS"]
     extracted(folder, [*names, "VIGNET(37,37)"], "-PHOT_APERTURES", "30")
     options = ["-PSFVAR_DEGREES", "1", "-CHECKPLOT_TYPE", "NONE", "-CHECKIMAGE_TYPE", "NONE", "-WRITE_XML", "N"]
     subprocess.run([PSFEX, "found.cat", "-PSF_SIZE", "37,37", *options], cwd=folder, check=True, capture_output=True)
     with fits.open(folder / "found.psf", memmap=False) as hdus:
         theirs = psf_of_table(hdus[1].data["PSF_MASK"][0], hdus[1].header)
-    by_theirs, by_ours = (measure_with_psf(where, found, model, rows) for model in (theirs, psf))
+    by_theirs, by_ours = (measure_with_psf(where, model, rows) for model in (theirs, psf))
 
     assert theirs.degree == 1
     np.testing.assert_allclose(by_theirs["XPSF_IMAGE"], by_ours["XPSF_IMAGE"], atol=0.02)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import fftconvolve
 
-from awe.kernels import regions, thresholding
+from awe.kernels import psf_crowd, regions, thresholding
 from awe.kernels.detection import catalogue_of, find, stars
 from awe.kernels.flags import PixelFlag
 from awe.kernels.matching import match_positions
@@ -33,7 +33,7 @@ def measured(rows, threads=1):
     found = find(where, threads=threads)
     catalogue = catalogue_of(where, found, threads=threads)
     psf = model_psf(where, found, catalogue, stars(catalogue), threads=threads)
-    return catalogue, psf, measure_with_psf(where, found, psf, catalogue, threads)
+    return catalogue, psf, measure_with_psf(where, psf, catalogue, threads)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,25 @@ def test_bands_of_a_large_image_give_the_same(sky, monkeypatch):
     np.testing.assert_allclose(other.basis, psf.basis, atol=1e-5 * psf.basis.max())
     bright = catalogue["FLUX_AUTO"] > 20 * catalogue["FLUXERR_AUTO"]
     np.testing.assert_allclose(parts["FLUX_PSF"][bright], found["FLUX_PSF"][bright], rtol=2e-3)
+
+
+def test_the_fit_of_a_source_does_not_depend_on_how_the_image_is_read(sky, monkeypatch):
+    _, _, _, image = sky
+    where = scene(Rows(image, rms=SIGMA), GAIN)
+    catalogue, psf, whole = measured(Rows(image, rms=SIGMA))
+    monkeypatch.setattr(regions, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(regions, "BAND_ROWS", 77)
+    monkeypatch.setattr(regions, "MARGIN", 40)
+    banded = measure_with_psf(where, psf, catalogue, threads=2)
+    monkeypatch.setattr(psf_crowd, "MOST_PIXELS", 30_000)
+    zoned = measure_with_psf(where, psf, catalogue)
+
+    for name in whole.dtype.names:
+        np.testing.assert_array_equal(banded[name], whole[name])
+    # a zone sees the light of those beyond it as far as it matters
+    off = np.abs(zoned["FLUX_PSF"] - whole["FLUX_PSF"]) / whole["FLUXERR_PSF"]
+    assert np.isfinite(off).all()
+    assert off.max() < 0.05
 
 
 def test_one_star_is_a_model(sky):

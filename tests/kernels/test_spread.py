@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from awe.kernels.psf import Psf
-from awe.kernels.psf_photometry import psf_photometry
+from awe.kernels.psf_photometry import crowd_for, fit_crowd, stamps_of
 from awe.kernels.spread import spread_model, widened
 from tests.kernels.test_psf_photometry import SKY_SIGMA, field, grid, plane_of
 
@@ -15,6 +15,12 @@ def psf():
     place = (np.arange(61) - 30) * 0.7
     light = np.exp(-(place[:, None] ** 2 + place**2) / (2 * 1.6**2))
     return Psf(light[None] / light.sum() / 0.49, 0.7, 0, (0.0, 0.0), (1.0, 1.0), 2.3548 * 1.6)
+
+
+def spread_of(plane, psf, x, y):
+    crowd = crowd_for(psf, x, y, plane.image.shape)
+    stamps = stamps_of(crowd, plane)
+    return spread_model(crowd, stamps, psf, plane.gain, fit_crowd(crowd, stamps, psf, plane.gain))
 
 
 def test_the_disc_keeps_the_flux_and_widens_by_its_moment(psf):
@@ -31,7 +37,7 @@ def test_stars_have_no_spread_within_its_error(psf, flux):
     rng = np.random.default_rng(2)
     x, y = grid(rng, 20, 41)
     plane = field(psf, x, y, np.full(x.size, flux), (860, 860), rng)
-    spread, error = spread_model(plane, psf, psf_photometry(plane, psf, x, y))
+    spread, error = spread_of(plane, psf, x, y)
 
     assert (spread / error).std() == pytest.approx(1.0, abs=0.12)
     assert abs((spread / error).mean()) < 0.25
@@ -48,7 +54,7 @@ def test_galaxies_and_cosmic_rays_stand_apart(psf):
     image += gaussian_filter(points, 2.4).astype(np.float32)  # half as wide again as a star
     image[np.rint(y[kind == 2]).astype(int), np.rint(x[kind == 2]).astype(int)] += 20 * SKY_SIGMA**2
     plane = plane_of(image)
-    spread, error = spread_model(plane, psf, psf_photometry(plane, psf, np.rint(x), np.rint(y)))
+    spread, error = spread_of(plane, psf, np.rint(x), np.rint(y))
 
     assert np.all(spread[kind == 1] > 0.005)
     assert np.all(spread[kind == 1] > 5 * error[kind == 1])
@@ -58,7 +64,7 @@ def test_galaxies_and_cosmic_rays_stand_apart(psf):
 
 def test_a_source_without_flux_has_no_spread(psf):
     plane = plane_of(np.zeros((50, 50)), bad=np.ones((50, 50), bool))
-    spread, error = spread_model(plane, psf, psf_photometry(plane, psf, np.array([25.0]), np.array([25.0])))
+    spread, error = spread_of(plane, psf, np.array([25.0]), np.array([25.0]))
 
     assert np.isnan(spread).all()
     assert np.isnan(error).all()
