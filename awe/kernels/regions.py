@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from awe.kernels.isophotes import Isophotes
 from awe.kernels.photometry import Plane
 from awe.kernels.planes import Scene
 
@@ -17,6 +16,15 @@ BAND_ROWS, MARGIN = 512, 256
 CHUNK_PIXELS = 1 << 19
 SLICES = 8
 """Parts per thread into which the sources of a region are divided, so that threads end together."""
+
+
+class Segmented(Protocol):
+    """What tells to which source a pixel belongs: `awe.kernels.isophotes.Isophotes`, or less."""
+
+    def segmentation(self, y0: int, y1: int) -> NDArray[np.int32]:
+        """Return a map of the numbers of the sources in some rows, from 1; 0 = none."""
+        ...
+
 
 Measure = Callable[[Plane, int, int, NDArray[np.int64]], None]
 """Given a plane, the x and y of its first pixel in the image, and the numbers of the sources to measure on it."""
@@ -33,7 +41,7 @@ class Regions:
     Parameters
     ----------
     scene : Scene
-    found : Isophotes or None
+    found : Segmented or None
         Without, the planes do not tell which pixels belong to which source.
     x, y : arrays of n, pixel
         Places of the sources.
@@ -45,7 +53,7 @@ class Regions:
     def __init__(
         self,
         scene: Scene,
-        found: Isophotes | None,
+        found: Segmented | None,
         x: NDArray[Any],
         y: NDArray[Any],
         reach: NDArray[Any],

@@ -18,7 +18,7 @@ from awe.model.sky_rules import CatalogueFor, OfFirstExposure
 
 
 class AstrometricParameters(FileBacked, Persistent):
-    """Where the pixels of a reduced frame lie on the sky; its file lists the stars with their residuals."""
+    """Where the pixels of a reduced frame lie on the sky; its file lists the stars with their residuals and pixels."""
 
     __key__ = ("reduced",)
 
@@ -52,7 +52,7 @@ class AstrometricParameters(FileBacked, Persistent):
 
     @dataclass(frozen=True)
     class Parameters:
-        threshold: float = parameter(5.0, "detection threshold", unit="sigma")
+        threshold: float = parameter(5.0, "detection threshold of stars, those of photometry too", unit="sigma")
         degree: int = parameter(3, "highest degree of the polynomial")
         radius: float = parameter(
             2.0, "largest distance of a star from its reference after the first fit", unit="arcsec"

@@ -65,7 +65,6 @@ class PhotometricSolution(FileBacked, Persistent):
     @dataclass(frozen=True)
     class Parameters:
         aperture: float = parameter(4.0, "radius of the aperture in units of the seeing (FWHM)")
-        threshold: float = parameter(5.0, "detection threshold", unit="sigma")
         least_signal: float = parameter(20.0, "signal to noise from which a star takes part")
         radius: float = parameter(
             2.0, "distance within which sources are taken for one; at least 2 pixels", unit="arcsec"

@@ -26,10 +26,13 @@ STARS = np.dtype(
         ("reference", "i4"),
         ("used", "i2"),
         ("flags", "i4"),
+        ("imaflags", "i4"),
         ("clean", "i2"),
     ]
 )
-"""Rows of the file: detections, with the residuals (pixel) and row of those that were matched (else -1)."""
+"""Rows of the file: detections, with the residuals (pixel) and row of those that were matched (else -1).
+
+`flags` and `imaflags` are FLAGS and IMAFLAGS of the detection, `clean` is 1 for single, point-like sources."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,12 @@ class Known:
     what: str
 
 
-@makes(AstrometricParameters, version=2)
+@makes(AstrometricParameters, version=3)
 def make_astrometric_parameters(product: AstrometricParameters, products: Products) -> None:
-    """Match the stars of a frame to a catalogue, or to the first exposure of the target, and fit the coordinates."""
+    """Match the stars of a frame to a catalogue, or to the first exposure of the target, and fit the coordinates.
+
+    Stars are detected here, once for all: the second table of the file tells the pixels of each, for who measures them.
+    """
     reduced = product.reduced
     found = detections(product, products, product.parameters.threshold)
     prior = prior_wcs(product)
@@ -58,7 +64,7 @@ def make_astrometric_parameters(product: AstrometricParameters, products: Produc
     fit, pairs = _solved(product, found, known, prior) if bound is None else _compared(product, found, known, bound)
     _describe(product, found, fit, pairs[0], prior)
     _describe_bright(product, found, known, fit, pairs)
-    products.write_table(product, _table(found, fit, pairs), "STARS")
+    products.write_tables(product, {"STARS": _table(found, fit, pairs), "SEGMENTS": found.segments.runs})
 
 
 def prior_wcs(product: AstrometricParameters) -> Wcs:
@@ -232,6 +238,7 @@ def _table(found: Detections, fit: AstrometricFit, pairs: Pairs) -> np.ndarray:
     rows["x"], rows["y"] = found.x, found.y
     rows["ra"], rows["dec"] = fit.wcs.to_sky(found.x, found.y)
     rows["error"], rows["fwhm"], rows["flags"] = found.position_error, found.rows["FWHM_IMAGE"], found.rows["FLAGS"]
+    rows["imaflags"] = found.rows["IMAFLAGS"]
     rows["flux"], rows["flux_error"] = found.rows["FLUX_AUTO"], found.rows["FLUXERR_AUTO"]
     rows["clean"] = found.clean
     rows["reference"] = -1

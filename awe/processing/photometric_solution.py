@@ -63,7 +63,7 @@ class _Stars:
     common_error: float
 
 
-@makes(PhotometricSolution, version=1)
+@makes(PhotometricSolution, version=2)
 def make_photometric_solution(product: PhotometricSolution, products: Products) -> None:
     """Measure the stars of all exposures, and make their magnitudes agree with each other and with known ones."""
     members = _members(product)
@@ -90,9 +90,10 @@ def _members(product: PhotometricSolution) -> list[_Member]:
 def _stars(product: PhotometricSolution, products: Products, member: _Member) -> _Stars:
     """Return the single, unsaturated stars of a frame that are bright enough."""
     p = product.parameters
-    rows, found, common_error, _ = measured_stars(member, products, p.aperture, p.threshold)
-    good = (rows["flags"] == 0) & found.single & (rows["rate"] > p.least_signal * rows["rate_error"])
-    return _Stars(rows[good], common_error)
+    measured = measured_stars(member, products, p.aperture)
+    rows = measured.rows
+    good = (rows["flags"] == 0) & measured.single & (rows["rate"] > p.least_signal * rows["rate_error"])
+    return _Stars(rows[good], measured.common_error)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,20 @@
 """Find the zeropoint of one frame: from catalogue stars, from the standard field of the night, or relative."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from awe.kernels.flags import PixelFlag
+from awe.kernels.matching import match_sky
+from awe.kernels.segments import Segments, circles_at
 from awe.kernels.wcs import Wcs
 from awe.kernels.zeropoint import MAG_PER_RELATIVE, Zeropoint, aperture_correction, zeropoint
 from awe.model.persistent import QualityFlag
 from awe.model.photometric import PhotometricParameters
 from awe.processing.products import Products
-from awe.processing.stars import Detections, detections, epoch_of, matched, reference_stars
+from awe.processing.scenes import scene_of_reduced
+from awe.processing.stars import epoch_of, reference_stars, single
 from awe.processing.tasks import makes
 
 NOMINAL_SEEING = 1.75
@@ -29,22 +33,34 @@ STARS = np.dtype(
 """Rows of the file: detections with their adu/s, and of those with a known magnitude, that and the residual (mag)."""
 
 
-@makes(PhotometricParameters, version=4)
+@dataclass(frozen=True)
+class StarFluxes:
+    """Stars of a frame, and what is common to them."""
+
+    rows: np.ndarray
+    """A row of `STARS` each."""
+    single: np.ndarray
+    """True for unblended, unsaturated ones without bad pixels, whose aperture is on the frame."""
+    common_error: float
+    """Error of all magnitudes together, mag."""
+    aperture: float
+    """Radius, arcsec."""
+
+
+@makes(PhotometricParameters, version=5)
 def make_photometric_parameters(product: PhotometricParameters, products: Products) -> None:
     """Compare fluxes with known magnitudes; else take the zeropoint of the standard field, or a relative one."""
     reduced = product.reduced
     product.airmass = reduced.airmass
     product.extinction = reduced.filter.extinction if reduced.filter is not None else 0.0
-    p = product.parameters
-    rows, found, common_error, product.aperture = measured_stars(product, products, p.aperture, p.threshold)
-    _compare(product, products, rows, found, Wcs.from_header(product.astrometry.wcs), common_error)
-    products.write_table(product, rows, "STARS")
+    measured = measured_stars(product, products, product.parameters.aperture)
+    product.aperture = measured.aperture
+    _compare(product, products, measured)
+    products.write_table(product, measured.rows, "STARS")
 
 
-def measured_stars(
-    product: Any, products: Products, aperture: float, threshold: float
-) -> tuple[np.ndarray, Detections, float, float]:
-    """Return stars with their total adu/s, detections, the error (mag) common to all stars, and the radius (arcsec).
+def measured_stars(product: Any, products: Products, aperture: float) -> StarFluxes:
+    """Measure the total light of the stars that the astrometry of a frame lists, in adu/s.
 
     Parameters
     ----------
@@ -52,33 +68,37 @@ def measured_stars(
         Has a reduced frame with weight, background and astrometry; takes notes.
     aperture : float
         Radius in units of the seeing.
-    threshold : float, sigma
     """
-    seeing, scale = product.astrometry.seeing or NOMINAL_SEEING, product.astrometry.pixel_scale
+    astrometry = product.astrometry
+    seeing, scale = astrometry.seeing or NOMINAL_SEEING, astrometry.pixel_scale
     radius = aperture * seeing
-    found = detections(product, products, threshold, (2 * min(CORE * seeing, radius) / scale, 2 * radius / scale))
+    listed = products.table(astrometry, "STARS")
+    scene = scene_of_reduced(product, products)
+    segments = Segments(products.table(astrometry, "SEGMENTS"), scene.shape)
+    radii = min(CORE * seeing, radius) / scale, radius / scale
+    sums = circles_at(scene, segments, listed["x"], listed["y"], radii)
+    inside = (sums.outside == 0).all(axis=1)
+    flux, error, common_error = _total(product, sums.flux, sums.error, (listed["clean"] > 0) & inside)
     exptime = product.reduced.exptime or 1.0
-    flux, error, common_error = _total(product, found)
-    wcs = Wcs.from_header(product.astrometry.wcs)
-    rows = np.zeros(len(found.rows), STARS)
-    rows["x"], rows["y"] = found.x, found.y
-    rows["ra"], rows["dec"] = wcs.to_sky(found.x, found.y)
+    rows = np.zeros(len(listed), STARS)
+    for name in ("x", "y", "ra", "dec"):
+        rows[name] = listed[name]
     rows["rate"], rows["rate_error"] = flux / exptime, error / exptime
     for name in ("magnitude", "magnitude_error", "residual"):
         rows[name] = np.nan
-    spoiled = int(PixelFlag.SATURATED | PixelFlag.NO_DATA)
-    rows["flags"] = np.where(found.rows["IMAFLAGS"] & spoiled, 1, 0)
-    return rows, found, common_error, radius
+    rows["flags"] = np.where(listed["imaflags"] & int(PixelFlag.SATURATED | PixelFlag.NO_DATA), 1, 0)
+    return StarFluxes(rows, single(listed["flags"], listed["imaflags"]) & inside, common_error, radius)
 
 
-def _total(product: Any, found: Detections) -> tuple[np.ndarray, np.ndarray, float]:
+def _total(
+    product: Any, fluxes: np.ndarray, errors: np.ndarray, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Return fluxes within the aperture, their errors, and the error (mag) of the correction that all share.
 
-    The fluxes of the core, times what bright single stars have in the aperture over what they have in the core: an
-    aperture that holds all light of a star holds much of its neighbours' too. Without such stars the plain sum.
+    The fluxes of the core, times what bright single stars (`own`) have in the aperture over what they have in the core:
+    an aperture that holds all light of a star holds much of its neighbours' too. Without such stars the plain sum.
     """
-    (core, whole), (core_error, whole_error) = (found.rows[n].T for n in ("FLUX_APER", "FLUXERR_APER"))
-    own = found.clean
+    (core, whole), (core_error, whole_error) = fluxes.T, errors.T
     growth = aperture_correction(core[own], core_error[own], whole[own], whole_error[own])
     if not growth.count:
         product.note("no bright single star tells its aperture correction: fluxes are plain sums in the aperture")
@@ -86,22 +106,15 @@ def _total(product: Any, found: Detections) -> tuple[np.ndarray, np.ndarray, flo
     return core * growth.value, core_error * growth.value, MAG_PER_RELATIVE * growth.error / growth.value
 
 
-def _compare(
-    product: PhotometricParameters,
-    products: Products,
-    rows: np.ndarray,
-    found: Detections,
-    wcs: Wcs,
-    common_error: float,
-) -> None:
-    """Set the zeropoint by the best method there is; `common_error` (mag) is that of all fluxes of the frame."""
-    bound = _bound(product)
+def _compare(product: PhotometricParameters, products: Products, measured: StarFluxes) -> None:
+    """Set the zeropoint by the best method there is."""
+    bound, rows = _bound(product), measured.rows
     if bound is None:
-        _alone(product, products, rows, found, wcs)
+        _alone(product, products, rows)
         if product.error is not None:
-            product.error = float(np.hypot(product.error, common_error))
+            product.error = float(np.hypot(product.error, measured.common_error))
         return
-    if product.catalogue is not None and _by_catalogue(product, products, rows, found, wcs):
+    if product.catalogue is not None and _by_catalogue(product, products, rows):
         rows["residual"] -= bound["zeropoint"] - product.zeropoint
     product.method, product.zeropoint, product.error = "global", bound["zeropoint"], bound["error"]
     if not bound["photometric"]:
@@ -122,13 +135,13 @@ def _bound(product: PhotometricParameters) -> dict[str, Any] | None:
     return found
 
 
-def _alone(product: PhotometricParameters, products: Products, rows: np.ndarray, found: Detections, wcs: Wcs) -> None:
+def _alone(product: PhotometricParameters, products: Products, rows: np.ndarray) -> None:
     """Set the zeropoint by what this frame tells, or the standard field, or another exposure."""
-    if product.catalogue is not None and _by_catalogue(product, products, rows, found, wcs):
+    if product.catalogue is not None and _by_catalogue(product, products, rows):
         return
     if product.standard is not None and product.standard.method == "catalogue":
         _by_standard(product)
-    elif product.reference is not None and _by_reference(product, products, rows, found, wcs):
+    elif product.reference is not None and _by_reference(product, products, rows):
         return
     else:
         product.method, product.zeropoint = "none", product.parameters.nominal
@@ -136,15 +149,13 @@ def _alone(product: PhotometricParameters, products: Products, rows: np.ndarray,
         product.flag(QualityFlag.PHOTOMETRY_NOT_CALIBRATED)
 
 
-def _by_catalogue(
-    product: PhotometricParameters, products: Products, rows: np.ndarray, found: Detections, wcs: Wcs
-) -> bool:
+def _by_catalogue(product: PhotometricParameters, products: Products, rows: np.ndarray) -> bool:
     reduced, band = product.reduced, product.reduced.filter.band
-    shape = (reduced.naxis2, reduced.naxis1)
+    wcs, shape = Wcs.from_header(product.astrometry.wcs), (reduced.naxis2, reduced.naxis1)
     stars = reference_stars(products, product.catalogue, wcs, shape, 0.0, epoch_of(reduced.mjd_obs))
     stars = stars[np.isfinite(stars[f"mag_{band}"])]
     radius = max(product.parameters.radius, 3 * (product.astrometry.rms_sky or 0.0))
-    i, j = matched(wcs, found, stars["ra"], stars["dec"], radius)
+    i, j, _ = match_sky(rows["ra"], rows["dec"], stars["ra"], stars["dec"], radius)
     error = np.nan_to_num(stars[f"mag_{band}_error"][j], nan=0.02)
     result = _fitted(product, rows, i, stars[f"mag_{band}"][j], error)
     if result is None:
@@ -165,14 +176,12 @@ def _by_standard(product: PhotometricParameters) -> None:
     )
 
 
-def _by_reference(
-    product: PhotometricParameters, products: Products, rows: np.ndarray, found: Detections, wcs: Wcs
-) -> bool:
+def _by_reference(product: PhotometricParameters, products: Products, rows: np.ndarray) -> bool:
     reference = product.reference
     stars = products.table(reference)
     good = (stars["rate"] > 0) & (stars["flags"] == 0) & (stars["rate"] > 10 * stars["rate_error"])
     stars = stars[good]
-    i, j = matched(wcs, found, stars["ra"], stars["dec"], product.parameters.radius)
+    i, j, _ = match_sky(rows["ra"], rows["dec"], stars["ra"], stars["dec"], product.parameters.radius)
     magnitude = reference.zeropoint - 2.5 * np.log10(stars["rate"][j])
     error = MAG_PER_RELATIVE * stars["rate_error"][j] / stars["rate"][j]
     if _fitted(product, rows, i, magnitude, error) is None:

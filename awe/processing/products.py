@@ -70,10 +70,10 @@ class Products:
             raise BadFile(f"{frame}: its file {frame.filename} has no plane {name}")
         return planes.rows(name)
 
-    def table(self, product: Any) -> np.ndarray:
-        """Return the table of an object as a structured array."""
+    def table(self, product: Any, name: str = "") -> np.ndarray:
+        """Return the table of an object, or the one of this name, as a structured array."""
         with fits.open(self.path(product), memmap=False) as hdus:
-            return np.asarray(hdus[1].data).view(np.recarray).copy()
+            return np.asarray(hdus[name or 1].data).view(np.recarray).copy()
 
     def sources(self, source_list: Any, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         """Return some columns of the rows of a source list that is an input."""
@@ -117,14 +117,20 @@ class Products:
 
     def write_table(self, product: Any, table: np.ndarray, name: str, cards: Mapping[str, Any] | None = None) -> None:
         """Store a table, with cards in its own header, as the file of a product that has no image."""
+        self.write_tables(product, {name: table}, cards)
+
+    def write_tables(
+        self, product: Any, tables: Mapping[str, np.ndarray], cards: Mapping[str, Any] | None = None
+    ) -> None:
+        """Store tables, the first one with cards in its own header, as the file of a product that has no image."""
         header = fits.Header()
         for keyword, value, comment in cards_of(product):
             header[keyword] = (value, comment[: max(0, ROOM - len(str(value)))])
-        hdu = fits.BinTableHDU(table, name=name)
-        hdu.header.update(cards or {})
+        hdus = [fits.BinTableHDU(table, name=name) for name, table in tables.items()]
+        hdus[0].header.update(cards or {})
         with self.scratch() as folder:
             path = folder / "product.fits"
-            fits.HDUList([fits.PrimaryHDU(header=header), hdu]).writeto(path, checksum=True)
+            fits.HDUList([fits.PrimaryHDU(header=header), *hdus]).writeto(path, checksum=True)
             self._keep(product, path)
 
     def add_rows(self, table: Table, columns: dict[str, Any]) -> None:

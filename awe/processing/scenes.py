@@ -29,6 +29,11 @@ def scene_of(product: Any, products: Products) -> Scene:
     return _scene(product.frame, product.weight, product.background, products)
 
 
+def scene_of_reduced(product: Any, products: Products) -> Scene:
+    """Return the image of `product.reduced`, with its weight and background, as `scene_of` returns that of a frame."""
+    return _scene(product.reduced, product.weight, product.background, products)
+
+
 def scene_of_detection(product: Any, products: Products) -> Scene:
     """Return the image of `product.detection`, as `scene_of` returns that of its frame.
 
@@ -54,18 +59,20 @@ def _scene(frame: Any, own_weight: Any, own_background: Any, products: Products)
     if own_weight is not None:
         weights, noise_scale = products.planes(own_weight), np.float32(1)
     sky: Any = None
-    if is_external(frame):  # nobody said whether its sky was subtracted
+    if own_background is None and is_external(frame):  # nobody said whether its sky was subtracted
         weight = weights.rows("WEIGHT") if "WEIGHT" in weights else None
         sky = background_map(planes.rows("IMAGE"), weight=weight, mask_sources=EXTERNAL_SKY_SIGMAS).level
     level = products.planes(own_background) if own_background is not None else None
 
     def read(y0: int, y1: int) -> Rows:
         weight = weights.rows("WEIGHT", y0, y1) if "WEIGHT" in weights else None
+        if weight is not None and noise_scale != 1:
+            weight = weight / noise_scale
         flags = weights.rows("FLAGS", y0, y1) if "FLAGS" in weights else None
         background: Any = 0.0 if sky is None else sky[y0:y1]
         if level is not None:
             background = level.rows("IMAGE", y0, y1)
-        return Rows(planes.rows("IMAGE", y0, y1), None if weight is None else weight / noise_scale, flags, background)
+        return Rows(planes.rows("IMAGE", y0, y1), weight, flags, background)
 
     return Scene(read, (ny, nx), getattr(frame, "gain", None) or np.inf)
 

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from awe.kernels.astrometry import proper_motion
-from awe.kernels.detection import detect, stars
+from awe.kernels.detection import catalogue_of, find, stars
 from awe.kernels.flags import PixelFlag
 from awe.kernels.matching import match_sky
+from awe.kernels.segments import Segments, segments_of
 from awe.kernels.wcs import Wcs, separation
 from awe.processing.products import Products
+from awe.processing.scenes import scene_of_reduced
 
 YEAR = 365.25
 MJD_2000 = 51544.5
@@ -25,6 +27,8 @@ class Detections:
     """Structured array as `awe.kernels.detection.detect` returns."""
     seeing: float
     """FWHM of stars, pixel; NaN if there are none."""
+    segments: Segments
+    """The pixels that belong to each."""
 
     @property
     def x(self) -> np.ndarray:
@@ -39,8 +43,7 @@ class Detections:
     @property
     def single(self) -> np.ndarray:
         """True for unblended, unsaturated sources without bad pixels."""
-        bad = int(PixelFlag.HOT | PixelFlag.COLD | PixelFlag.SATURATED | PixelFlag.COSMIC | PixelFlag.NO_DATA)
-        return np.asarray((self.rows["FLAGS"] == 0) & (self.rows["IMAFLAGS"] & bad == 0))
+        return single(self.rows["FLAGS"], self.rows["IMAFLAGS"])
 
     @property
     def clean(self) -> np.ndarray:
@@ -57,21 +60,18 @@ class Detections:
         return np.hypot(np.maximum(np.nan_to_num(error, nan=1.0), LEAST_ERROR), np.where(self.single, 0.0, SPOILED))
 
 
-def detections(
-    product: Any, products: Products, threshold: float, apertures: tuple[float, ...] = (10.0,)
-) -> Detections:
-    """Detect the sources of `product.reduced`, with its weight and background; `apertures` are diameters in pixels."""
-    reduced = product.reduced
-    rows = detect(
-        products.plane(reduced, "IMAGE"),
-        products.plane(product.weight, "WEIGHT"),
-        products.plane(product.weight, "FLAGS"),
-        background=products.plane(product.background, "IMAGE"),
-        threshold=threshold,
-        gain=reduced.gain,
-        apertures=apertures,
-    )
-    return Detections(rows, stars(rows).seeing)
+def single(flags: np.ndarray, imaflags: np.ndarray) -> np.ndarray:
+    """Say which sources are unblended, unsaturated and without bad pixels, by their FLAGS and IMAFLAGS."""
+    bad = int(PixelFlag.HOT | PixelFlag.COLD | PixelFlag.SATURATED | PixelFlag.COSMIC | PixelFlag.NO_DATA)
+    return np.asarray((flags == 0) & (imaflags & bad == 0))
+
+
+def detections(product: Any, products: Products, threshold: float) -> Detections:
+    """Detect the sources of `product.reduced`, with its weight and background."""
+    scene = scene_of_reduced(product, products)
+    found = find(scene, threshold=threshold)
+    rows = catalogue_of(scene, found, apertures=())
+    return Detections(rows, stars(rows).seeing, segments_of(found))
 
 
 def epoch_of(mjd: float) -> float:
