@@ -1,16 +1,13 @@
-"""Read, write and verify FITS images: plain, gzipped and tile-compressed.
+"""Read and verify FITS images: plain, gzipped and tile-compressed.
 
 Pixels inside awe are [y, x], counted from 0, half-open; an HDU is a number or an EXTNAME, and None is the first
 HDU with an image. Plain files are mapped: only the pixels that are asked for are read.
 """
 
-import os
-import re
-import secrets
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,37 +23,33 @@ from awe.fits_verify import verify
 __all__ = [
     "PLANES",
     "Planes",
-    "folded",
     "from_bytes",
     "image_hdus",
     "image_names",
     "open_planes",
-    "plane_header",
     "plane_names",
     "read_header",
     "read_headers",
     "read_image",
     "section",
     "verify",
-    "write_image",
 ]
 
 PLANES = ("IMAGE", "WEIGHT", "FLAGS")
-_STRUCTURE = re.compile(
-    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|(Z?CHECK|Z?DATA)SUM|ZHECKSUM"
-    r"|EXTNAME|EXTVER|INHERIT|END"
-)
-_WCS = re.compile(
-    r"WCSAXES|C(TYPE|RVAL|RPIX|DELT|UNIT|ROTA)\d|(CD|PC|PV)\d_\d+|RADESYS|EQUINOX|L(ON|AT)POLE|[AB]P?_(\d_\d|ORDER)"
-)
 
 
 @dataclass(frozen=True)
 class Planes:
     """The images of one file by their names, each read when its rows are asked for."""
 
-    header: Header
+    path: Path
+    first: Hdu
     stored: Mapping[str, tuple[np.ndarray, Scaling]]
+
+    @cached_property
+    def header(self) -> Header:
+        """The header of the first plane."""
+        return _image_header(self.path, self.first)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -140,96 +133,13 @@ def open_planes(path: Path) -> Planes:
     if not images:
         raise BadFile(f"{path} holds no image: {', '.join(map(str, hdus))}")
     names = plane_names(images)
-    header = _image_header(path, images[0])
     stored = {name: (_stored(path, contents, hdu), hdu.scaling) for name, hdu in zip(names, images, strict=True)}
-    return Planes(header, stored)
+    return Planes(path, images[0], stored)
 
 
 def plane_names(images: Sequence[Hdu]) -> list[str]:
     """Return the names of the images of a file: EXTNAME, or that of the place: IMAGE, WEIGHT, FLAGS."""
     return [hdu.name or (PLANES[i] if i < len(PLANES) else f"HDU{hdu.index}") for i, hdu in enumerate(images)]
-
-
-def plane_header(
-    name: str, kind: np.dtype[Any], shape: tuple[int, int], header: Header | Mapping[str, Any], first: bool
-) -> Header:
-    """Return the header of a plane of a file: that of the first holds all, the others get the WCS of it."""
-    bits = -8 * kind.itemsize if kind.kind == "f" else 8 * kind.itemsize
-    own = Header([("SIMPLE", True) if first else ("XTENSION", "IMAGE"), ("BITPIX", bits), ("NAXIS", 2)])
-    own.extend([("NAXIS1", shape[1]), ("NAXIS2", shape[0])], strip=False)
-    own.extend([("EXTEND", True)] if first else [("PCOUNT", 0), ("GCOUNT", 1)], strip=False)
-    cards = _plain_header(header).cards
-    own.extend([card for card in cards if first or _WCS.fullmatch(card.keyword)])
-    own["EXTNAME"] = (name, "name of this plane")
-    return own
-
-
-def write_image(path: Path, planes: Mapping[str, np.ndarray], header: Header | Mapping[str, Any] | None = None) -> None:
-    """Write planes to a file, the first one as primary HDU, uncompressed, each with its EXTNAME and checksums.
-
-    The header goes to the primary HDU; the others get its WCS. Masks are written as uint8, floats as float32. The file
-    appears under its name when it is complete.
-    """
-    primary = _plain_header(header or {})
-    hdus: list[Any] = []
-    for name, image in planes.items():
-        kind = _Image if hdus else _Primary
-        own = Header([card for card in primary.cards if _WCS.fullmatch(card.keyword)]) if hdus else primary
-        hdus.append(kind(_storable(name, image), own))
-        hdus[-1].header["EXTNAME"] = (name, "name of this plane")
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        fits.HDUList(hdus).writeto(part, checksum=True, output_verify="silentfix+ignore")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-class _Summed:
-    """An image HDU whose DATASUM is added up at once: astropy does so by blocks of 2880 bytes, at 200 MB/s."""
-
-    def _calculate_datasum(self) -> int:
-        data: np.ndarray = self.data  # type: ignore[attr-defined]
-        if data.dtype not in (np.dtype(">f4"), np.dtype("u1")) or not data.flags.c_contiguous:
-            return int(super()._calculate_datasum())  # type: ignore[misc]
-        return _ones_complement_sum(data)
-
-
-class _Primary(_Summed, fits.PrimaryHDU):
-    pass
-
-
-class _Image(_Summed, fits.ImageHDU):
-    pass
-
-
-def _ones_complement_sum(data: np.ndarray) -> int:
-    """Return the checksum of the FITS standard (4.0, appendix J): the sum of big-endian words, carries added."""
-    octets = data.reshape(-1).view(np.uint8)
-    whole = octets.size // 4 * 4
-    rest = int.from_bytes(octets[whole:].tobytes().ljust(4, b"\0"), "big")
-    return folded(int(octets[:whole].view(">u4").sum(dtype=np.uint64)) + rest)
-
-
-def folded(total: int) -> int:
-    """Return a sum as the standard wants it: 32 bits, with carries added back in."""
-    while total >> 32:
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total
-
-
-def _storable(name: str, image: np.ndarray) -> np.ndarray:
-    if image.ndim != 2:
-        raise ValueError(f"plane {name} must be [y, x], got shape {image.shape}")
-    if image.dtype == bool:
-        return image.astype(np.uint8)
-    # Big-endian beforehand: astropy would swap the bytes of the caller's array in place while it writes.
-    return image.astype(">f4") if image.dtype.kind == "f" else image.copy()
-
-
-def _plain_header(header: Header | Mapping[str, Any]) -> Header:
-    cards = header.cards if isinstance(header, Header) else Header(list(header.items())).cards
-    return Header([card for card in cards if not _STRUCTURE.fullmatch(card.keyword)])
 
 
 def _open(path: Path, wanted: int | str | None, image: bool = True) -> tuple[Any, Hdu]:

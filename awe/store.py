@@ -4,11 +4,10 @@ import hashlib
 import os
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -17,12 +16,11 @@ import numpy as np
 import requests
 from astropy.io.fits import Header
 
+from awe.connections import CHUNK, CONNECT_SECONDS, READ_SECONDS, connection_to, session
 from awe.errors import AweError, BadFile, BadRequest, NotAllowed, NotFound, StoreUnavailable
 from awe.file_cache import FileCache
 from awe.fits import section as cut
 
-CHUNK = 1 << 20
-CONNECT_SECONDS, READ_SECONDS = 5.0, 120.0
 ATTEMPTS = 5
 PAUSE = 0.2  # seconds before the second attempt; doubled for each one after
 _TRANSIENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
@@ -35,7 +33,6 @@ _ERRORS: dict[int, type[AweError]] = {
     416: BadRequest,
     422: BadFile,
 }
-_local = threading.local()
 _places: dict[str, Path | None] = {}
 """Where the data servers at some addresses take files over."""
 
@@ -232,7 +229,7 @@ class Store:
         """
         path = f"{urlsplit(self.address).path}/{quote(filename, safe='')}?{urlencode(query)}"
         for attempt in range(ATTEMPTS):
-            connection, is_new = _connection(self.address)
+            connection, is_new = connection_to(self.address)
             try:
                 connection.request("GET", path)
                 answer = connection.getresponse()
@@ -268,7 +265,7 @@ class Store:
             if body is not None and not isinstance(body, bytes):
                 body.seek(0)
             try:
-                response = _session().request(
+                response = session().request(
                     method,
                     address,
                     params=query,
@@ -300,52 +297,6 @@ class Store:
             f"data server {self.address} can't be used: {what} after {ATTEMPTS} attempts{cause}; "
             "start it with `awe serve`, or set AWE_DATA_SERVER to the one that runs"
         )
-
-
-class _LargeBlocks(requests.adapters.HTTPAdapter):
-    """Sends files in pieces of a megabyte, not of 16 kilobytes."""
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Make the pool of connections."""
-        super().init_poolmanager(*arguments, **options, blocksize=CHUNK)
-
-
-def _session() -> requests.Session:
-    """Return the connections of this thread; those of a parent process must not be shared."""
-    if getattr(_local, "process", None) != os.getpid():
-        _local.process, _local.session = os.getpid(), requests.Session()
-        _local.session.trust_env = False  # a proxy of the user is not meant for the data server
-        for scheme in ("http://", "https://"):
-            _local.session.mount(scheme, _LargeBlocks())
-    session: requests.Session = _local.session
-    return session
-
-
-class _Connections(dict[str, HTTPConnection]):
-    """Connections of a thread by address, closed when the thread ends."""
-
-    def __del__(self) -> None:
-        for connection in self.values():
-            connection.close()
-
-
-def _connection(address: str) -> tuple[HTTPConnection, bool]:
-    """Return this thread's connection to a server, open, and whether it is new."""
-    if getattr(_local, "plain_process", None) != os.getpid():
-        _local.plain_process, _local.plain = os.getpid(), _Connections()
-    known: _Connections = _local.plain
-    connection = known.get(address)
-    if connection is not None and connection.sock is not None:
-        return connection, False
-    parts = urlsplit(address)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = known[address] = kind(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS)
-    try:
-        connection.connect()
-        connection.sock.settimeout(READ_SECONDS)
-    except OSError:
-        pass  # the request will try again, and tell why
-    return connection, True
 
 
 def _received(answer: HTTPResponse, shape: tuple[int, int]) -> np.ndarray:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from awe.fits import PLANES, open_planes, read_image, write_image
-from awe.fits_sections import MappedPlane, PixelsOnFile, PlaneWriter, mapped_plane
+from awe.fits import PLANES, open_planes, read_image
+from awe.fits_sections import MappedPlane, PixelsOnFile, mapped_plane
+from awe.fits_writing import PlaneWriter, write_image
 from awe.kernels.background import background_map, background_mesh
 from awe.kernels.coadd import Method, coadd
 from awe.kernels.combine import Combine, combine

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
 
 from awe import model
-from awe.fits import write_image
+from awe.fits_writing import write_image
 from awe.kernels.wcs import Wcs, tan
 from awe.model.catalogue import ASSOCIATES, SOURCES
 from awe.model.frame import SkyCell

@@ -24,15 +24,16 @@ MAY_USE = {
     "instruments": {"kernels", "fits", "fits_layout", "fits_verify", "model"} | FLOOR,
     "catalogues": FLOOR,
     "processing": {
-        "kernels", "model", "store", "fits", "fits_layout", "fits_sections", "psf_files", "bulk", "catalogues",
-        "config", "database", "instruments", "local", "log",
+        "kernels", "model", "store", "fits", "fits_layout", "fits_sections", "fits_writing", "psf_files", "bulk",
+        "catalogues", "config", "database", "instruments", "local", "log",
     } | FLOOR,
     "services": {
         "kernels", "model", "processing", "store", "fits", "psf_files", "bulk", "config", "database", "file_cache",
         "instruments", "local", "log",
     } | FLOOR,
-    "store": {"fits", "config", "file_cache"} | FLOOR,
+    "store": {"fits", "config", "file_cache", "connections"} | FLOOR,
     "fits": {"fits_layout", "fits_verify"} | FLOOR,
+    "fits_writing": {"fits_layout"} | FLOOR,
     "errors": set(),
 }  # fmt: skip
 BORDERS = {

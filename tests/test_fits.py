@@ -1,6 +1,7 @@
 """FITS images are read exactly, written whole, and refused with the reason if they are damaged."""
 
 import gzip
+import hashlib
 import io
 import threading
 import warnings
@@ -21,8 +22,8 @@ from awe.fits import (
     read_image,
     section,
     verify,
-    write_image,
 )
+from awe.fits_writing import write_image
 
 RNG = np.random.default_rng(11)
 IMAGE = RNG.normal(1000, 30, (57, 43)).astype(np.float32)
@@ -325,3 +326,27 @@ def test_checksums_are_those_that_astropy_adds_up(tmp_path):
         with fits.open(tmp_path / "own.fits", checksum=True) as hdus:
             assert [hdu.verify_datasum() for hdu in hdus] == [1, 1]
             assert [hdu.verify_checksum() for hdu in hdus] == [1, 1]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", ">i2", "int32", "int64", "float32", ">f4", "float64", "bool"])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (57, 43), (300, 301)])
+def test_planes_of_any_kind_are_written_with_right_checksums(tmp_path: Path, kind: str, shape: tuple[int, int]) -> None:
+    path, image = tmp_path / "t.fits", np.abs(RNG.normal(0, 100, shape)).astype(kind)
+
+    told = write_image(path, {"IMAGE": image, "TURNED": image.T}, {"OBJECT": "M67"})
+
+    assert told == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert path.stat().st_size % 2880 == 0
+    with warnings.catch_warnings(), fits.open(path, checksum=True) as hdus:
+        warnings.simplefilter("error")  # a wrong checksum is a warning
+        assert [hdu.name for hdu in hdus] == ["IMAGE", "TURNED"]
+        for hdu, expected in zip(hdus, (image, image.T), strict=True):
+            assert {"DATASUM", "CHECKSUM"} <= set(hdu.header)
+            np.testing.assert_array_equal(hdu.data, expected.astype("f4" if image.dtype.kind == "f" else image.dtype))
+    assert [p.name for p in tmp_path.iterdir()] == ["t.fits"]
+
+
+def test_numbers_that_fits_does_not_know_are_refused_and_leave_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="plane IMAGE has numbers of type complex64: FITS knows"):
+        write_image(tmp_path / "t.fits", {"IMAGE": np.zeros((2, 2), np.complex64)})
+    assert not list(tmp_path.iterdir())

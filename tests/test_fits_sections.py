@@ -10,8 +10,9 @@ import pytest
 from astropy.io import fits
 
 from awe.errors import BadFile
-from awe.fits import open_planes, verify, write_image
-from awe.fits_sections import PixelsOnFile, PlaneWriter, mapped_plane
+from awe.fits import open_planes, verify
+from awe.fits_sections import PixelsOnFile, mapped_plane
+from awe.fits_writing import PlaneWriter, write_image
 from awe.kernels.sections import Section
 
 RNG = np.random.default_rng(7)

@@ -19,7 +19,7 @@ import pytest
 import awe.store
 from awe.errors import BadFile, BadRequest, NotAllowed, NotFound, StoreUnavailable
 from awe.file_cache import FileCache
-from awe.fits import write_image
+from awe.fits_writing import write_image
 from awe.local import RunningDataServer, start_data_server
 from awe.store import Store, StoredFile
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
 
 from awe import model
-from awe.fits import write_image
+from awe.fits_writing import write_image
 from awe.model.catalogue import ASSOCIATES, SOURCES
 from awe.model.lineage import bind
 from awe.model.lineage import inputs as declared_inputs

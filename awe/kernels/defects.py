@@ -7,8 +7,8 @@ from numba import njit
 from scipy.ndimage import median_filter
 
 from awe.kernels.background import background_map
-from awe.kernels.mesh import cell_edges, fill_and_filter, spread_mesh
-from awe.kernels.statistics import clipped_statistics, robust_sigma
+from awe.kernels.mesh import cell_edges
+from awe.kernels.statistics import clipped_statistics, robust_sigma, sample
 
 _SEGMENT = 128
 _COLUMN_WINDOW = 51
@@ -75,7 +75,7 @@ def cold_pixels(
     flat : ndarray, shape (ny, nx)
         Flat field of any level; NaN is flagged.
     low, high : float
-        Limits of the response relative to the median of the cell around (vignetting does not count).
+        Limits of the response relative to the cells around (vignetting does not count).
     dark : float
         Pixels below this response relative to the whole flat field (unlit, or deeply vignetted) are flagged as well.
     cell : int, pixel
@@ -93,13 +93,23 @@ def cold_pixels(
     if not low < 1 < high:
         raise ValueError(f"limits must lie on both sides of 1, got {low} and {high}")
     flat = np.asarray(flat, np.float32)
-    level = clipped_statistics(flat).median
+    level = clipped_statistics(sample(flat, np.isnan(flat))).median
     if not level > 0:
         raise ValueError(f"the flat field has no light: its median is {level}")
-    surroundings = spread_mesh(_cell_medians(flat, cell), flat.shape)
-    relative = flat / np.maximum(surroundings, np.float32(1e-6 * level))
-    # NaN compares false, hence the conditions say what is good.
-    return ~((relative >= low) & (relative <= high) & (flat >= dark * level))
+    surroundings = background_map(flat, cell=cell).level
+    return _off(flat, surroundings, *np.array([low, high, dark * level, 1e-6 * level], np.float32))
+
+
+@njit(nogil=True, cache=True)
+def _off(flat, surroundings, low, high, least, least_around):
+    """Return where a flat field is beyond factors of its surroundings, below a level, or NaN."""
+    off = np.empty(flat.shape, np.bool_)
+    for y in range(flat.shape[0]):
+        for x in range(flat.shape[1]):
+            value, around = flat[y, x], max(surroundings[y, x], least_around)
+            # NaN compares false, hence the condition says what is good.
+            off[y, x] = not (low * around <= value <= high * around and value >= least)
+    return off
 
 
 def saturated_pixels(image: np.ndarray, level: float, grow: int = 1, bleed: float = 0.9) -> np.ndarray:
@@ -211,12 +221,3 @@ def _bad_pixels(residual: np.ndarray, limit: np.ndarray, columns: np.ndarray) ->
         around = residual[window][~columns[window] & np.isfinite(residual[window])]
         flagged[y, x] = abs(residual[y, x] - np.median(around)) > limit[y, x]
     return flagged
-
-
-def _cell_medians(flat: np.ndarray, cell: int) -> np.ndarray:
-    """Return the clipped median of each cell, filtered over 3 x 3 cells."""
-    rows, columns = (cell_edges(length, cell) for length in flat.shape)
-    mesh = np.array(
-        [[clipped_statistics(flat[y0:y1, x0:x1]).median for x0, x1 in pairwise(columns)] for y0, y1 in pairwise(rows)]
-    )
-    return fill_and_filter(mesh, 3)

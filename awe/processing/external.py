@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from awe.database import short_transaction
-from awe.fits import write_image
+from awe.fits_writing import write_image
 from awe.model.frame import Frame
 from awe.model.ingested import Verdict
 from awe.processing.external_facts import Facts, Stated, facts_of
@@ -88,8 +88,7 @@ class ExternalIngester(Ingester):
         self.settings.home.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=self.settings.home) as folder:
             path = Path(folder) / "external.fits"
-            write_image(path, pixels.planes, stored_header(pixels.header, frame, facts))
-            digest = checksum(path)
+            digest = write_image(path, pixels.planes, stored_header(pixels.header, frame, facts))
             name = file_name(frame, self.settings.project, digest)
             return self.store.put(path, name, consume=True, sha256=digest)
 

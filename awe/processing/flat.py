@@ -94,7 +94,7 @@ def _flat(products: Products, frame: DomeFlatFrame | TwilightFlatFrame | None) -
     return Flat(np.where(good, image, np.nan), variance)
 
 
-@makes(ColdPixelMap, version=1)
+@makes(ColdPixelMap, version=2)
 def make_cold_pixel_map(product: ColdPixelMap, products: Products) -> None:
     """Flag pixels of the flat whose response differs too much from that of their surroundings."""
     p = product.parameters

@@ -15,8 +15,9 @@ from sqlalchemy import Table
 
 from awe import __version__
 from awe.errors import BadFile
-from awe.fits import Planes, open_planes, read_image, write_image
-from awe.fits_sections import MappedPlane, PlaneWriter, mapped_plane
+from awe.fits import Planes, open_planes, read_image
+from awe.fits_sections import MappedPlane, mapped_plane
+from awe.fits_writing import PlaneWriter, write_image
 from awe.kernels.wcs import Wcs
 from awe.model.frame import Calibration, FileBacked, Frame
 from awe.processing.provenance import cards_of
@@ -89,8 +90,8 @@ class Products:
         self.describe(product, (first.shape[0], first.shape[1]), wcs)
         with self.scratch() as folder:
             path = folder / "product.fits"
-            write_image(path, planes, _header(product, wcs, cards))
-            self._keep(product, path)
+            digest = write_image(path, planes, _header(product, wcs, cards))
+            self._keep(product, path, digest)
 
     @contextmanager
     def writer(
@@ -106,7 +107,7 @@ class Products:
             with PlaneWriter(path, planes, shape, _header(product, wcs, {}), spare=SPARE_CARDS) as writer:
                 yield writer
                 writer.describe(_header(product, wcs, {}))
-            self._keep(product, path)
+            self._keep(product, path, _sha256(path))
 
     def describe(self, product: Frame, shape: tuple[int, int], wcs: Wcs | None) -> None:
         """Set size, unit and place on the sky of a product."""
@@ -131,7 +132,7 @@ class Products:
         with self.scratch() as folder:
             path = folder / "product.fits"
             fits.HDUList([fits.PrimaryHDU(header=header), *hdus]).writeto(path, checksum=True)
-            self._keep(product, path)
+            self._keep(product, path, _sha256(path))
 
     def add_rows(self, table: Table, columns: dict[str, Any]) -> None:
         """Remember rows of a plain table that belong to the product."""
@@ -144,11 +145,14 @@ class Products:
         with TemporaryDirectory(dir=self._folder) as folder:
             yield Path(folder)
 
-    def _keep(self, product: FileBacked, path: Path) -> None:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    def _keep(self, product: FileBacked, path: Path, digest: str) -> None:
         stored = self._store.put(path, file_name(product, self._project, digest), consume=True, sha256=digest)
         product.filename, product.size, product.sha256 = stored.filename, stored.size, stored.sha256
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _header(product: Frame, wcs: Wcs | None, cards: Mapping[str, Any]) -> fits.Header:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from awe import model
 from awe.config import Settings
-from awe.fits import write_image
+from awe.fits_writing import write_image
 from awe.kernels.colour_maps import ColourMap, colour_table
 from awe.kernels.flag_picture import colour_flags
 from awe.kernels.sections import Section
