@@ -202,7 +202,7 @@ def _export_frame(products: Products, frame: RegriddedFrame, out: Path, number: 
         "image": products.plane(frame.reduced, "IMAGE"),
         "weight": products.plane(frame.weight, "WEIGHT"),
         "flags": products.plane(frame.weight, "FLAGS"),
-        "background": products.plane(frame.background, "IMAGE"),
+        "background": products.sky(frame.background).rows(),
     }
     for name, plane in planes.items():
         fits.writeto(out / f"{name}{number}.fits", np.asarray(plane), header)

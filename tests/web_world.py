@@ -20,6 +20,8 @@ from awe.store import Store
 NIGHT = date(2026, 1, 27)
 START = datetime(2026, 1, 28, 4, 54, 24)
 SHAPE = (200, 256)
+MESH = (480 + np.arange(12).reshape(3, 4) ** 1.5).astype(np.float32)
+"""Of the sky of a frame."""
 SOURCES_OF_A_LIST = 250
 
 
@@ -184,10 +186,11 @@ class _Builder:
             image += flux / 25 * np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 8)
         return image.astype(np.float32)
 
-    def _file(self, frame: Any, planes: dict[str, np.ndarray]) -> None:
+    def _file(self, frame: Any, planes: dict[str, np.ndarray], **cards: Any) -> None:
         filename = f"{type(frame).__name__}-{frame.object_id}.fits"
         path = self.world.folder / filename
-        write_image(path, planes, {"OBJECT": getattr(frame, "object", ""), "EXPTIME": getattr(frame, "exptime", 0.0)})
+        own = {"OBJECT": getattr(frame, "object", ""), "EXPTIME": getattr(frame, "exptime", 0.0)}
+        write_image(path, planes, own | cards)
         stored = self.world.store.put(path, filename, consume=True)
         frame.filename, frame.size, frame.sha256 = stored.filename, stored.size, stored.sha256
         self.session.flush()
@@ -267,9 +270,8 @@ class _Builder:
         reduced = self._product(model.ReducedFrame, used, planes, background=481.3, noise=11.38, gain=1.1, **like)
         of = {"reduced": reduced}
         cosmics = self._product(model.CosmicMap, of, {"IMAGE": self.world.flags}, count=31, **like)
-        background = self._product(
-            model.BackgroundFrame, of | {"cosmics": cosmics}, {"IMAGE": self._image(480)}, level=480.9, rms=12.0, **like
-        )
+        background = self._product(model.BackgroundFrame, of | {"cosmics": cosmics}, level=480.9, rms=12.0, **like)
+        self._file(background, {"MESH": MESH, "MESH_RMS": 0.02 * MESH}, IMNAXIS1=SHAPE[1], IMNAXIS2=SHAPE[0])
         weighed = of | {"flat": self.flat, "bias": self.bias, "cosmics": cosmics, "background": background}
         planes = {"IMAGE": np.full(SHAPE, 0.01, np.float32), "FLAGS": self.world.flags}
         weight = self._product(model.WeightFrame, weighed, planes, median_weight=0.0096, **like)

@@ -1,10 +1,31 @@
 """A mesh of equal cells over an image: its geometry, its repair, and its spread over the pixels by a spline."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from scipy.ndimage import distance_transform_edt
+
+from awe.kernels.sections import Section
+
+
+@dataclass(frozen=True)
+class SmoothImage:
+    """An image that is kept as a mesh of equal cells; its pixels are computed where they are wanted."""
+
+    nodes: np.ndarray
+    """Value at the centre of each cell [row, column]; finite."""
+    shape: tuple[int, int]
+    """Rows and columns of the image."""
+
+    def rows(self, y0: int = 0, y1: int | None = None) -> np.ndarray:
+        """Return the rows y0 to y1 (half-open) as float32."""
+        return spread_rows(self.nodes, self.shape, y0, self.shape[0] if y1 is None else y1)
+
+    def section(self, section: Section) -> np.ndarray:
+        """Return the pixels of a section as float32."""
+        return self.rows(section.y0, section.y1)[:, section.x0 : section.x1]
 
 
 def spread_mesh(mesh: np.ndarray, shape: tuple[int, int], overshoot: bool = True, threads: int = 1) -> np.ndarray:

@@ -117,6 +117,7 @@ class BackgroundFrame(Frame):
     """The sky below the sources of a reduced frame, and its noise, on a mesh."""
 
     LIKE = "reduced"
+    STORED_AS_MESH = True
     __key__ = ("reduced",)
 
     reduced: Mapped[ReducedFrame] = uses("the frame")

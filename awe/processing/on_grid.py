@@ -8,6 +8,7 @@ import numpy as np
 from awe.errors import TaskFailed
 from awe.fits_sections import MappedPlane, PixelsOnFile
 from awe.kernels.choices import PixelArea
+from awe.kernels.mesh import SmoothImage
 from awe.kernels.pixel_mesh import PixelMesh, overlap_region, pixel_mesh
 from awe.kernels.resample import Pixels, Regridder, oversampling_for
 from awe.kernels.sections import Section
@@ -24,8 +25,7 @@ def on_grid(frame: RegriddedFrame, products: Products) -> Regridder:
     p, mesh = frame.parameters, _mesh(frame)
     background = None
     if p.subtract_background and frame.illumination is None:
-        nodes = products.mapped(frame.background, "MESH")
-        background = np.asarray(nodes.section(Section.whole(nodes.shape)), np.float64)
+        background = np.asarray(products.sky(frame.background).nodes, np.float64)
     pixels: Pixels = PixelsOnFile(
         products.mapped(frame.reduced, "IMAGE"),
         products.mapped(frame.weight, "WEIGHT"),
@@ -34,7 +34,7 @@ def on_grid(frame: RegriddedFrame, products: Products) -> Regridder:
     assert frame.flux_scale is not None
     if frame.illumination is not None:
         _check_area(frame)
-        sky = products.mapped(frame.background, "IMAGE") if p.subtract_background else None
+        sky = products.sky(frame.background) if p.subtract_background else None
         pixels = _Illuminated(pixels, sky, products.mapped(frame.illumination, "IMAGE"))
     return Regridder(pixels, mesh, p.kernel, frame.flux_scale, background, oversampling_for(mesh))
 
@@ -54,7 +54,7 @@ class _Illuminated:
     """Pixels less their sky, multiplied by an illumination correction; the weights are those of the products."""
 
     pixels: Pixels
-    sky: MappedPlane | None
+    sky: SmoothImage | None
     factor: MappedPlane
 
     @property

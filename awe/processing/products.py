@@ -18,8 +18,10 @@ from awe.errors import BadFile
 from awe.fits import Planes, open_planes, read_image
 from awe.fits_sections import MappedPlane, mapped_plane
 from awe.fits_writing import PlaneWriter, write_image
+from awe.kernels.mesh import SmoothImage
 from awe.kernels.wcs import Wcs
 from awe.model.frame import Calibration, FileBacked, Frame
+from awe.model.science import BackgroundFrame
 from awe.processing.provenance import cards_of
 from awe.store import Store
 
@@ -84,10 +86,34 @@ class Products:
         """Return one named plane of a product, of which sections are read."""
         return mapped_plane(self.path(frame), name)
 
+    def sky(self, background: BackgroundFrame) -> SmoothImage:
+        """Return the sky of a frame, which is stored as a mesh."""
+        assert background.naxis1 is not None
+        assert background.naxis2 is not None
+        return SmoothImage(self.plane(background, "MESH"), (background.naxis2, background.naxis1))
+
     def write(self, product: Frame, planes: Mapping[str, np.ndarray], wcs: Wcs | None = None, **cards: Any) -> None:
         """Store the planes of a product, with header and provenance, and set its file, size and place on the sky."""
         first = next(iter(planes.values()))
-        self.describe(product, (first.shape[0], first.shape[1]), wcs)
+        self._write(product, planes, (first.shape[0], first.shape[1]), wcs, cards)
+
+    def write_meshes(self, product: Frame, meshes: Mapping[str, np.ndarray], shape: tuple[int, int]) -> None:
+        """Store meshes of equal cells that span an image of this shape."""
+        cards = {
+            "IMNAXIS1": (shape[1], "[pixel] width of the image that the cells span"),
+            "IMNAXIS2": (shape[0], "[pixel] height of the image that the cells span"),
+        }
+        self._write(product, meshes, shape, None, cards)
+
+    def _write(
+        self,
+        product: Frame,
+        planes: Mapping[str, np.ndarray],
+        shape: tuple[int, int],
+        wcs: Wcs | None,
+        cards: Mapping[str, Any],
+    ) -> None:
+        self.describe(product, shape, wcs)
         with self.scratch() as folder:
             path = folder / "product.fits"
             digest = write_image(path, planes, _header(product, wcs, cards))

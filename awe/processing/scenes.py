@@ -62,7 +62,7 @@ def _scene(frame: Any, own_weight: Any, own_background: Any, products: Products)
     if own_background is None and is_external(frame):  # nobody said whether its sky was subtracted
         weight = weights.rows("WEIGHT") if "WEIGHT" in weights else None
         sky = background_map(planes.rows("IMAGE"), weight=weight, mask_sources=EXTERNAL_SKY_SIGMAS).level
-    level = products.planes(own_background) if own_background is not None else None
+    level = products.sky(own_background) if own_background is not None else None
 
     def read(y0: int, y1: int) -> Rows:
         weight = weights.rows("WEIGHT", y0, y1) if "WEIGHT" in weights else None
@@ -71,7 +71,7 @@ def _scene(frame: Any, own_weight: Any, own_background: Any, products: Products)
         flags = weights.rows("FLAGS", y0, y1) if "FLAGS" in weights else None
         background: Any = 0.0 if sky is None else sky[y0:y1]
         if level is not None:
-            background = level.rows("IMAGE", y0, y1)
+            background = level.rows(y0, y1)
         return Rows(planes.rows("IMAGE", y0, y1), weight, flags, background)
 
     return Scene(read, (ny, nx), getattr(frame, "gain", None) or np.inf)

@@ -61,16 +61,16 @@ def _flags(products: Products, *frames: Frame | None) -> np.ndarray:
     return flags
 
 
-@makes(BackgroundFrame, version=6)
+@makes(BackgroundFrame, version=7)
 def make_background_frame(product: BackgroundFrame, products: Products) -> None:
-    """Measure the sky below the sources; the second and third plane are the meshes of it and of its noise (adu)."""
+    """Measure the sky below the sources; the planes are the meshes of it and of its noise (adu)."""
     reduced, p = product.reduced, product.parameters
     image = products.plane(reduced, "IMAGE")
     bad = _flags(products, reduced, product.cosmics, product.satellites) > 0
     found = background_map(image, bad, cell=p.cell, filter_size=p.filter_size, mask_sources=SOURCES)
     product.level, product.rms = float(np.median(found.mesh)), float(np.median(found.mesh_rms))
     meshes = {"MESH": found.mesh.astype(np.float32), "MESH_RMS": found.mesh_rms.astype(np.float32)}
-    products.write(product, {"IMAGE": found.level, **meshes})
+    products.write_meshes(product, meshes, image.shape)
 
 
 @makes(WeightFrame, version=3)
@@ -78,7 +78,7 @@ def make_weight_frame(product: WeightFrame, products: Products) -> None:
     """Compute the inverse variance of each pixel of a reduced frame, and join its flags."""
     reduced = product.reduced
     flags = _flags(products, reduced, product.cosmics, product.satellites)
-    sky = products.plane(product.background, "IMAGE")
+    sky = products.sky(product.background).rows()
     flat, flat_weight = _image_and_weight(product.flat, products)
     _, bias_weight = _image_and_weight(product.bias, products)
     if flat is not None:

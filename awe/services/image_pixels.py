@@ -8,6 +8,7 @@ from awe.fits import section as cut_file
 from awe.kernels.binning import bin_mean
 from awe.kernels.cutout import blank, cut
 from awe.kernels.flag_picture import bin_flags
+from awe.kernels.mesh import SmoothImage
 from awe.kernels.sections import Section
 from awe.services.images import header_of
 from awe.services.stored_frames import Plane, StoredFrame
@@ -53,10 +54,26 @@ def _band(store: Store, frame: StoredFrame, plane: Plane, band: Section, factor:
 
 
 def _stored(store: Store, frame: StoredFrame, plane: Plane, part: Section, factor: int, where: Where) -> np.ndarray:
+    if plane is Plane.IMAGE and frame.may_be_mesh and (nodes := _mesh(store, frame, where)) is not None:
+        return _smaller(SmoothImage(nodes, (frame.ny, frame.nx)).section(part), factor)
+    return _stored_pixels(store, frame, plane, part, factor, where)
+
+
+def _stored_pixels(
+    store: Store, frame: StoredFrame, plane: Plane, part: Section, factor: int, where: Where
+) -> np.ndarray:
     hdu, edges = frame.hdu_of(plane), (part.x0, part.x1, part.y0, part.y1)
     if where is Where.IMAGESERVER and factor == 1:
         return cut_file(store.retrieve(frame.filename), hdu, *edges)
     return store.section(frame.filename, hdu, *edges, factor, local=where is Where.AUTO)
+
+
+def _mesh(store: Store, frame: StoredFrame, where: Where) -> np.ndarray | None:
+    """Return the nodes of a frame that is stored as a mesh; None if all its pixels are, as they once were."""
+    header = header_of(store, frame)
+    if "IMNAXIS1" not in header:
+        return None
+    return _stored_pixels(store, frame, Plane.IMAGE, Section(0, header["NAXIS1"], 0, header["NAXIS2"]), 1, where)
 
 
 def _smaller(pixels: np.ndarray, factor: int) -> np.ndarray:

@@ -94,6 +94,11 @@ class StoredFrame:
         return plane is Plane.FLAGS or (plane is Plane.IMAGE and self.class_name.endswith("Map"))
 
     @property
+    def may_be_mesh(self) -> bool:
+        """Tell whether its file may hold a mesh in place of all pixels."""
+        return bool(getattr(persistent_class(self.class_name), "STORED_AS_MESH", False))
+
+    @property
     def is_gridded(self) -> bool:
         """Tell whether its place on the sky is its own and never changes."""
         return issubclass(persistent_class(self.class_name), GRIDDED)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from awe.kernels.flags import PixelFlag
+from awe.kernels.mesh import SmoothImage
 from awe.model import BiasFrame, DarkFrame, DomeFlatFrame, ReadNoise, ReducedFrame, WeightFrame
 from awe.processing.bias import make_bias_frame, make_dark_frame
 from awe.processing.flat import make_dome_flat_frame
@@ -37,6 +38,10 @@ class Held:
 
     def plane(self, frame, name):
         return frame.planes[name]
+
+    def sky(self, background):
+        image = background.planes["IMAGE"]
+        return SmoothImage(image[:1, :1], image.shape)
 
     def write(self, product, planes, wcs=None):
         self.written = planes

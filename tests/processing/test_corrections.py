@@ -18,6 +18,7 @@ from awe.config import Settings
 from awe.database import open_engine, short_transaction
 from awe.fits import open_planes, read_image
 from awe.instruments import load_definitions
+from awe.kernels.mesh import spread_mesh
 from awe.kernels.resample import resample
 from awe.kernels.statistics import clipped_statistics, robust_sigma
 from awe.local import start_data_server
@@ -289,7 +290,8 @@ def test_the_illumination_is_found_to_half_a_per_cent(made):
 def test_what_is_regridded_is_the_reduced_frame_less_its_sky_times_the_correction(made):
     frame = made.all(RegriddedFrame)[0]
     factor = made.plane(frame.illumination)
-    image = (made.plane(frame.reduced) - made.plane(frame.background)) * factor
+    reduced = made.plane(frame.reduced)
+    image = (reduced - spread_mesh(made.plane(frame.background, "MESH"), reduced.shape)) * factor
     weight, flags = made.plane(frame.weight, "WEIGHT") / factor**2, made.plane(frame.weight, "FLAGS")
     by_hand = resample(image, weight, flags, _mesh(frame), frame.parameters.kernel, frame.flux_scale)
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from awe.kernels.flags import PixelFlag
+from awe.kernels.mesh import SmoothImage
 from awe.model import SatelliteMap, WeightFrame
 from awe.processing.sky import make_satellite_map, make_weight_frame
 
@@ -19,6 +20,9 @@ class Held:
 
     def plane(self, frame, name):
         return self.planes[frame.name][name]
+
+    def sky(self, background):
+        return SmoothImage(self.planes[background.name]["MESH"], SHAPE)
 
     def write(self, product, planes, wcs=None):
         self.written = planes
@@ -61,7 +65,7 @@ def test_the_pixels_of_a_track_are_flagged_and_have_no_weight():
         reduced={"IMAGE": image, "FLAGS": none},
         cosmics={"FLAGS": none},
         satellites={"FLAGS": flags},
-        background={"IMAGE": np.full(SHAPE, SKY, np.float32)},
+        background={"MESH": np.full((2, 2), SKY, np.float32)},
     )
     names = {name: frame(name) for name in ("cosmics", "satellites", "background")}
     weighed = SimpleNamespace(

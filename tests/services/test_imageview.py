@@ -23,8 +23,10 @@ from sqlalchemy.orm import Session
 from awe import model
 from awe.config import Settings
 from awe.fits_writing import write_image
+from awe.kernels.binning import bin_mean
 from awe.kernels.colour_maps import ColourMap, colour_table
 from awe.kernels.flag_picture import colour_flags
+from awe.kernels.mesh import spread_mesh
 from awe.kernels.sections import Section
 from awe.kernels.stretch import Cuts, Stretch, apply_stretch, cuts
 from awe.kernels.wcs import Wcs, tan
@@ -37,6 +39,8 @@ from awe.services.image_still import HEIGHT, WIDTH, Still
 from awe.services.pyramids import last_level, level_shape
 from awe.services.stored_frames import StoredFrame
 from awe.store import Store
+from tests.web_world import MESH
+from tests.web_world import SHAPE as SMALL
 
 SHAPE = NY, NX = 1021, 1303
 """Neither side is a multiple of a tile or of a block."""
@@ -574,6 +578,25 @@ def test_the_entry_leads_to_a_frame_by_number_and_finds_it_by_words(site: Site) 
     assert (f"/imageview/{site.frame}.png?fit=160" in found, f"/imageview/{site.second}.png" in found) == (True, False)
     assert "No frame fits" in site.client.get("/imageview?q=%25_%27").text
     assert f"/imageview/{site.second}.png?fit=160" in site.client.get("/imageview").text
+
+
+def test_an_image_that_is_stored_as_a_mesh_is_shown_with_all_its_pixels(client: FlaskClient, world: Any) -> None:
+    number = world.ids["BackgroundFrame"]
+    expected = spread_mesh(MESH, SMALL)
+
+    def fits_of(query: str) -> Any:
+        answer = client.get(f"/imageview/{number}.fits{query}")
+        assert answer.status_code == 200, answer.text
+        return fits.open(io.BytesIO(answer.data))[0]
+
+    whole, part, coarse = fits_of("?bin=1"), fits_of("?x=100&y=50&width=40&height=30&bin=1"), fits_of("?bin=4")
+    np.testing.assert_allclose(whole.data, expected, rtol=1e-6)
+    x0, y0 = int(1 - part.header["LTV1"]) - 1, int(1 - part.header["LTV2"]) - 1
+    np.testing.assert_allclose(part.data, expected[y0 : y0 + 30, x0 : x0 + 40], rtol=1e-6)
+    np.testing.assert_allclose(coarse.data, bin_mean(expected, 4), rtol=1e-6)
+    assert "IMNAXIS1" not in whole.header
+    picture = Image.open(io.BytesIO(client.get(f"/imageview/{number}.png?bin=1").data))
+    assert picture.size == SMALL[::-1]
 
 
 def test_facts_of_an_image_are_asked_of_the_database_once(site: Site, statements: Callable[..., Any]) -> None:
