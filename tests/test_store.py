@@ -106,8 +106,6 @@ def test_a_consumed_file_is_not_lost_if_it_can_not_be_stored(
     assert frame.exists()
 
 
-@pytest.mark.parametrize("cached", [True, False])
-@pytest.mark.parametrize(("plane", "expected"), [(None, IMAGE), ("WEIGHT", 1 / IMAGE), (2, IMAGE > 103)])
 def kept(server: RunningDataServer, filename: str) -> Path:
     """Return where the data server keeps a file."""
     return next((server.folder / "files").glob(f"*/{filename}"))
@@ -152,6 +150,8 @@ def test_a_file_that_is_handed_over_at_a_wrong_place_is_sent(
     assert server.address not in awe.store._places
 
 
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize(("plane", "expected"), [(None, IMAGE), ("WEIGHT", 1 / IMAGE), (2, IMAGE > 103)])
 def test_a_section_is_that_part_of_the_plane(
     store: Store, elsewhere: Store, frame: Path, plane: Any, expected: np.ndarray, cached: bool
 ) -> None:
