@@ -1,4 +1,4 @@
-"""Astrometric solution of a frame: recognise its stars in a catalogue, and fit its world coordinates to them."""
+"""Astrometric solution of a frame: fit its world coordinates to stars of known places."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,33 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from awe.kernels.fit_weights import least_scatter, leverage
-from awe.kernels.matching import Pattern, fit_affine, match_pattern, match_positions, match_shift
 from awe.kernels.tpv import HIGHEST_DEGREE, polynomial_wcs
-from awe.kernels.wcs import ARCSEC, Wcs, separation, tangent_plane, tangent_wcs
+from awe.kernels.wcs import ARCSEC, Wcs, separation, tangent_plane
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 LEAST_FOR_AFFINE = 6
 STARS_PER_TERM = 3
-CLEAR, MOST = -6.0, 0.5
-"""A shift needs no further search if its chance is below 10^-6 and it matches half of what it can."""
-
-
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """A frame whose stars were recognised in a catalogue."""
-
-    wcs: Wcs
-    """Fitted to the matched stars with equal weights: a shift of the prior, or more if they are many."""
-    detections: Indices
-    """Rows of the matched detections ..."""
-    references: Indices
-    """... and of their counterparts."""
-    method: str
-    """`shift` or `pattern`."""
-    chance: float
-    """Logarithm (base 10) of the probability that the match is coincidence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,88 +54,6 @@ def choose_degree(count: int, wanted: int = 3) -> int:
     while 1 <= degree < wanted and count >= STARS_PER_TERM * (degree + 2) * (degree + 3) // 2:
         degree += 1
     return min(degree, wanted)
-
-
-def recognise(
-    x: ArrayLike,
-    y: ArrayLike,
-    flux: ArrayLike,
-    ra: ArrayLike,
-    dec: ArrayLike,
-    magnitude: ArrayLike,
-    prior: Wcs,
-    nx: int,
-    ny: int,
-    *,
-    max_offset: float = 60.0,
-    scale_tolerance: float = 0.05,
-    tolerance: float = 3.0,
-    any_orientation: bool = True,
-) -> Solution | None:
-    """Find the stars of a catalogue among the detections of a frame, and correct the prior world coordinates by them.
-
-    A shift of the prior is tried first; it works with as few as three catalogue stars on the frame. If it isn't beyond
-    doubt, patterns of any rotation and flip are tried too, and the more significant of both is taken.
-
-    Parameters
-    ----------
-    x, y, flux : arrays of n
-        Detections, pixel; of flux only the order is used.
-    ra, dec, magnitude : arrays of m
-        Catalogue, deg, at the epoch of the frame; it may be larger than the frame.
-    prior : Wcs
-        From the header; or from pointing and scale alone by `wcs.tan`.
-    nx, ny : int
-        Size of the frame, pixel.
-    max_offset : float, arcsec
-        Largest pointing error of the middle of the frame.
-    scale_tolerance : float
-        Relative uncertainty of the pixel scale, for patterns.
-    tolerance : float, pixel
-        Search radius: distortion and errors of position.
-    any_orientation : bool
-        False = shift only.
-
-    Returns
-    -------
-    Solution or None
-        None if neither stands out of chance.
-    """
-    x, y, flux, ra, dec, magnitude = (np.asarray(a, np.float64) for a in (x, y, flux, ra, dec, magnitude))
-    ra0, dec0 = prior.centre(nx, ny)
-    corners = prior.footprint(nx, ny)
-    reach = float(separation(ra0, dec0, corners[:, 0], corners[:, 1]).max()) + max_offset / ARCSEC
-    near = np.flatnonzero(separation(ra0, dec0, ra, dec) < reach)
-    near = near[np.argsort(magnitude[near], kind="stable")]
-    usable = np.flatnonzero(np.isfinite(x) & np.isfinite(y) & np.isfinite(flux))
-    bright = usable[np.argsort(-flux[usable], kind="stable")]
-    if not near.size or not bright.size:
-        return None
-    scale = math.sqrt(float(prior.pixel_area((nx - 1) / 2, (ny - 1) / 2)))
-    shift = _recognise_shift(x[bright], y[bright], ra[near], dec[near], prior, max_offset / scale, tolerance)
-    pattern = None
-    if any_orientation and not (
-        shift is not None and _is_clear(shift, x[bright], y[bright], ra[near], dec[near], prior)
-    ):
-        xi, eta = tangent_plane(ra0, dec0, ra[near], dec[near])
-        limits = (scale / ARCSEC * (1 - scale_tolerance), scale / ARCSEC * (1 + scale_tolerance))
-        pattern = match_pattern(
-            *(x[bright], y[bright], flux[bright], xi, eta, magnitude[near]),
-            scale=limits,
-            max_offset=max_offset / ARCSEC,
-            tolerance=tolerance,
-            centre=((nx - 1) / 2, (ny - 1) / 2),
-        )
-    if pattern is not None and (shift is None or (pattern.count, -pattern.chance) > (shift.count, -shift.chance)):
-        i, j = bright[pattern.first], near[pattern.second]
-        wcs = _tan_through(x[i], y[i], ra[j], dec[j], pattern, (ra0, dec0), nx, ny)
-        found = Solution(wcs, i, j, "pattern", pattern.chance)
-    elif shift is not None:
-        wcs = prior.shifted(*-shift.affine.offset)
-        found = Solution(wcs, bright[shift.first], near[shift.second], "shift", shift.chance)
-    else:
-        return None
-    return _grown(found, x, y, ra, dec, near, tolerance)
 
 
 def fit_wcs(
@@ -264,63 +163,6 @@ def proper_motion(
     place = place + north * np.array([-np.sin(delta) * np.cos(alpha), -np.sin(delta) * np.sin(alpha), np.cos(delta)])
     new_ra = np.mod(np.degrees(np.arctan2(place[1], place[0])), 360.0)
     return new_ra, np.degrees(np.arctan2(place[2], np.hypot(place[0], place[1])))
-
-
-def _is_clear(shift: Pattern, x: Array, y: Array, ra: Array, dec: Array, prior: Wcs) -> bool:
-    """Say whether the shift explains the field, not just a corner of it (as it does if scale or rotation are off)."""
-    u, v = prior.shifted(*-shift.affine.offset).to_pixel(ra, dec)
-    inside = (u > x.min()) & (u < x.max()) & (v > y.min()) & (v < y.max())
-    return shift.chance < CLEAR and shift.count > MOST * min(int(inside.sum()), len(x))
-
-
-def _grown(found: Solution, x: Array, y: Array, ra: Array, dec: Array, near: Indices, tolerance: float) -> Solution:
-    """Add the stars that the search, which looks at bright ones only, left aside."""
-    radius, wcs, i, j = tolerance, found.wcs, found.detections, found.references
-    for _ in range(5):
-        fit = _simplest_fit(x[i], y[i], ra[j], dec[j], wcs)
-        if fit.count < LEAST_FOR_AFFINE:
-            return replace(found, wcs=fit.wcs)
-        wcs = fit.wcs
-        radius = min(tolerance, max(5 * math.hypot(fit.rms_x, fit.rms_y), tolerance / 10))
-        first, second = match_positions(x, y, *wcs.to_pixel(ra[near], dec[near]), radius)
-        second = near[second]
-        if len(first) < fit.count or (np.array_equal(first, i) and np.array_equal(second, j)):
-            break
-        i, j = first, second
-    return replace(found, wcs=wcs, detections=i, references=j)
-
-
-def _simplest_fit(x: Array, y: Array, ra: Array, dec: Array, wcs: Wcs) -> AstrometricFit:
-    """Return a shift of the WCS, whose distortion may be well known, unless a polynomial is clearly better."""
-    shift, free = (fit_wcs(x, y, 1.0, ra, dec, 0.0, wcs, degree) for degree in (0, 3))
-    freedom = max(free.count - (free.degree + 1) * (free.degree + 2) / 2, 1)
-    return free if free.rms_arcsec * math.sqrt(free.count / freedom) < 0.8 * shift.rms_arcsec else shift
-
-
-def _recognise_shift(
-    x: Array, y: Array, ra: Array, dec: Array, prior: Wcs, max_shift: float, tolerance: float
-) -> Pattern | None:
-    u, v = prior.to_pixel(ra, dec)
-    best: Pattern | None = None
-    for length in (2 * len(u) + 10, 100, 300):
-        found = match_shift(x[:length], y[:length], u[:300], v[:300], max_shift, tolerance)
-        if found is not None and (best is None or found.chance < best.chance):
-            best = found
-        if length >= len(x) or (best is not None and best.chance < CLEAR):
-            break
-    return best
-
-
-def _tan_through(
-    x: Array, y: Array, ra: Array, dec: Array, pattern: Pattern, pole: tuple[float, float], nx: int, ny: int
-) -> Wcs:
-    """Return the TAN WCS through matched stars, with its tangent point in the middle of the image."""
-    middle = ((nx - 1) / 2, (ny - 1) / 2)
-    (a, b), offset = pattern.affine.matrix, pattern.affine.offset
-    rough = tangent_wcs(*pole, *-np.linalg.solve([a, b], offset), [a, b])
-    ra0, dec0 = (float(angle) for angle in rough.to_sky(*middle))
-    affine = fit_affine(x, y, *tangent_plane(ra0, dec0, ra, dec))
-    return tangent_wcs(ra0, dec0, *-np.linalg.solve(affine.matrix, affine.offset), affine.matrix)
 
 
 def _fitted(x: Array, y: Array, ra: Array, dec: Array, weight: Array, prior: Wcs, degree: int) -> Wcs:

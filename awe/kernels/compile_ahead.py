@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from awe.kernels.astrometry import fit_wcs, recognise
+from awe.kernels.astrometry import fit_wcs
 from awe.kernels.background import background_map, background_mesh
 from awe.kernels.binning import bin_mean
 from awe.kernels.coadd import Method, coadd
@@ -31,6 +31,7 @@ from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
 from awe.kernels.planes import Rows, scene
 from awe.kernels.plate_model import Plate
 from awe.kernels.psf_model import measure_with_psf, model_psf
+from awe.kernels.recognition import recognise
 from awe.kernels.reduction import calibrate
 from awe.kernels.resample import InMemory, Kernel, Regridder, noise_scale
 from awe.kernels.sections import Section

@@ -6,18 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
-from scipy.stats import poisson
 
 from awe.kernels.pattern_search import candidates
+from awe.kernels.shift_search import BEYOND_DOUBT, log_chance, shifts
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 LIST_LENGTHS = (20, 40, 80)
 """Numbers of brightest sources tried in turn: few are fast, many forgive lists that differ in depth."""
-BEYOND_DOUBT = -15.0
-"""Logarithm of the chance probability of a shift below which no other is tried."""
-SHIFTS_REFINED = 200
 SIGNIFICANT = -3.0
 """A match is believed if the logarithm (base 10) of its probability to be chance is below this."""
 
@@ -163,27 +160,20 @@ def match_shift(
     Pattern or None
         None if no shift stands out of the coincidences expected between unrelated lists.
     """
-    first, second = _points(x, y), _points(u, v)
-    votes = second[None, :, :] - first[:, None, :]
-    votes = votes[np.hypot(*(votes - centre).transpose(2, 0, 1)) <= max_shift]
-    if not len(votes):
-        return None
-    tree = cKDTree(votes)
-    popularity = tree.query_ball_point(votes, tolerance, return_length=True)
+    points = _points(x, y), _points(u, v)
+    rows = [np.flatnonzero(np.isfinite(each).all(axis=1)) for each in points]
+    first, second = (each[own] for each, own in zip(points, rows, strict=True))
+    found, votes = shifts(first, second, centre, max_shift, tolerance)
     best: Pattern | None = None
-    tried = np.zeros((0, 2))
-    for candidate in np.argsort(popularity, kind="stable")[::-1][:SHIFTS_REFINED]:
-        # votes for one shift lie close together: to refine each of them gives the same again
-        if len(tried) and np.hypot(*(tried - votes[candidate]).T).min() < tolerance / 2:
-            continue
-        tried = np.vstack([tried, votes[candidate]])
-        affine = Affine(np.eye(2), votes[tree.query_ball_point(votes[candidate], tolerance)].mean(axis=0))
-        pattern = _settled(first, second, affine, tolerance, "shift", len(votes))
+    for chance, _, *shift in found:
+        if chance >= SIGNIFICANT or (best is not None and best.chance < BEYOND_DOUBT):
+            break
+        pattern = _settled(first, second, Affine(np.eye(2), np.array(shift)), tolerance, "shift", votes)
         if pattern is not None and (best is None or _better(pattern, best)):
             best = pattern
-        if best is not None and best.chance < BEYOND_DOUBT:
-            break
-    return best if best is not None and best.chance < SIGNIFICANT else None
+    if best is None or best.chance >= SIGNIFICANT:
+        return None
+    return replace(best, first=rows[0][best.first], second=rows[1][best.second])
 
 
 def match_pattern(
@@ -330,4 +320,4 @@ def _chance(mapped: Array, second: Array, count: int, radius: float, trials: flo
     here, there = (((points >= low) & (points <= high)).all(axis=1).sum() for points in (mapped, second))
     few, many = min(here, there), max(here, there)
     expected = max(few * min(many * math.pi * radius**2 / sides.prod(), 1.0), 1e-12)
-    return float(poisson.logsf(count - 1, expected)) / math.log(10) + math.log10(max(trials, 1))
+    return float(log_chance(count, expected)) + math.log10(max(trials, 1))

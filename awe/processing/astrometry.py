@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from awe.kernels.astrometry import AstrometricFit, compare_wcs, fit_wcs, recognise
+from awe.kernels.astrometry import AstrometricFit, compare_wcs, fit_wcs
+from awe.kernels.recognition import recognise
 from awe.kernels.wcs import Wcs, tan
 from awe.model.astrometric import AstrometricParameters
 from awe.model.persistent import QualityFlag

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from awe.kernels.astrometry import recognise
+from awe.kernels.field_recognition import Sighting, StarList, recognise_field
 from awe.kernels.field_solution import DETECTIONS, Catalogue, Choices, Detected, GlobalSolution
 from awe.kernels.global_astrometry import solve
 from awe.kernels.plate_model import Plate
@@ -51,7 +51,7 @@ class _Sources:
     """False for faint ones."""
 
 
-@makes(GlobalAstrometry, version=3)
+@makes(GlobalAstrometry, version=4)
 def make_global_astrometry(product: GlobalAstrometry, products: Products) -> None:
     """Find the sources of all exposures, recognise each frame, and make the places of all stars agree."""
     members = _members(product)
@@ -147,31 +147,27 @@ def _recognised(
     product: GlobalAstrometry, members: list[_Member], found: list[_Sources], dates: list[Any], known: _Reference | None
 ) -> list[Plate]:
     """Return the frames with the coordinates that their brightest stars give them."""
-    chips = sorted({(m.reduced.chip_id, m.reduced.filter_id or 0) for m in members})
-    plates, first = [], {}
+    seen = []
     for member, sources in zip(members, found, strict=True):
-        reduced = member.reduced
-        chip, prior = (reduced.chip_id, reduced.filter_id or 0), _prior(reduced)
-        size, trusted, wcs = (reduced.naxis1, reduced.naxis2), True, prior
-        reference = known or first.get(reduced.chip_id)
-        if reference is None:
-            ra, dec = prior.to_sky(sources.x, sources.y)
-            first[reduced.chip_id] = _Reference(_NO_STARS, ra, dec, -2.5 * np.log10(np.maximum(sources.flux, 1e-3)))
-        else:
-            match, allowed = None, product.parameters.maximum_offset
-            for reach in (allowed, max(allowed, np.hypot(*size) / 2 * prior.scale)):
-                match = match or recognise(
-                    *(sources.x, sources.y, sources.flux, reference.ra, reference.dec, reference.magnitude),
-                    *(prior, *size),
-                    max_offset=reach,
-                    any_orientation=known is not None,
-                )
-            trusted, wcs = match is not None, prior if match is None else match.wcs
-        plates.append(Plate(dates.index(reduced.date_obs), chips.index(chip), wcs, *size, trusted))
-    return plates
-
-
-_NO_STARS = Catalogue(*(np.zeros(0),) * 6, 2000.0)
+        reduced, exposure = member.reduced, dates.index(member.reduced.date_obs)
+        size = reduced.naxis1, reduced.naxis2
+        seen.append(Sighting(exposure, reduced.chip_id, _prior(reduced), *size, sources.x, sources.y, sources.flux))
+    allowed = product.parameters.maximum_offset
+    widest = max(float(np.hypot(s.nx, s.ny)) / 2 * s.prior.scale for s in seen)
+    order = sorted(range(len(seen)), key=lambda k: seen[k].exposure)
+    places = recognise_field(
+        [seen[k] for k in order],
+        None if known is None else StarList(known.ra, known.dec, known.magnitude),
+        (allowed, max(allowed, widest)),
+    )
+    of = dict(zip(order, places, strict=True))
+    # the distortion depends on the filter too
+    kinds = [(m.reduced.chip_id, m.reduced.filter_id or 0) for m in members]
+    chips = sorted(set(kinds))
+    return [
+        Plate(s.exposure, chips.index(kind), of[k] or s.prior, s.nx, s.ny, of[k] is not None)
+        for k, (s, kind) in enumerate(zip(seen, kinds, strict=True))
+    ]
 
 
 def _describe(product: GlobalAstrometry, members: list[_Member], solution: GlobalSolution, exposures: int) -> None:

@@ -5,9 +5,10 @@ import pytest
 import sep
 from astropy.io import fits
 
-from awe.kernels.astrometry import choose_degree, fit_wcs, proper_motion, recognise
+from awe.kernels.astrometry import choose_degree, fit_wcs, proper_motion
 from awe.kernels.detection import detect, stars
 from awe.kernels.matching import match_shift
+from awe.kernels.recognition import recognise
 from awe.kernels.wcs import Wcs, separation, tan
 from awe.kernels.zeropoint import zeropoint
 
