@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from awe.kernels.astrometry import recognise
 from awe.kernels.choices import FocalPlane
+from awe.kernels.field_recognition import Sighting, StarList, recognise_field
 from awe.kernels.field_solution import Catalogue, Choices, Detected
 from awe.kernels.global_astrometry import solve
 from awe.kernels.plate_model import Plate
@@ -27,6 +27,10 @@ CLAIMED = 5e-6
 POINTING = 30.0
 """Error (arcsec) of the pointing that is allowed for."""
 LEAST_SIGNAL = 10.0
+FAINTEST = 21.7
+"""Magnitude of a drawn source whose signal is the least."""
+SIGMA, LEAST_ERROR = 1.5, 0.005
+"""Of a star's image, and of a position, pixel."""
 
 
 def prepare(folder: Path, chip: tuple[int, int], exposures: int) -> Work:
@@ -36,28 +40,91 @@ def prepare(folder: Path, chip: tuple[int, int], exposures: int) -> Work:
 
 def prepared(folder: Path, chip: tuple[int, int], exposures: int) -> dict[str, Any]:
     """Write exp*.cat, reference.cat and truth.json; return what they hold."""
-    from awe.simulation import PRESETS
-    from awe.simulation.camera import make_chip
     from awe.simulation.projection import nominal_projection
-    from awe.simulation.schedule import epoch, schedule
-    from awe.simulation.sky import make_sky
 
-    plan = replace(PRESETS["large"], chip_shape=chip, exposures=exposures, filters=("r",))
-    objects = make_sky(plan, plan.ra, plan.dec, first_id=1, stream=0)
-    chips = [make_chip(plan, number) for number in range(plan.chips)]
-    taken = [exposure for exposure in schedule(plan) if exposure.obstype == "OBJECT"]
+    night = _Night(chip, exposures)
     found = 0
-    for number, exposure in enumerate(taken):
-        told = [nominal_projection(plan, c).pointed(exposure.ra, exposure.dec).cards() for c in range(plan.chips)]
-        images = [_observed(plan, exposure, camera, objects, [number, c]) for c, camera in enumerate(chips)]
-        cards = {"FILTER": "r", "EXPTIME": exposure.exptime, "MJD-OBS": 61000 + number / 400, "INSTRUME": "simcam"}
-        found += _find(folder, f"exp{number}", cards, images, [fits.Header(card) for card in told])
-    known = objects[objects["mag_r"] < LIMIT]
-    place = folder / "reference.cat"
-    ldac.write_reference(place, known["ra"], known["dec"], CLAIMED, known["mag_r"], 0.02, epoch(plan))
-    true = [[c.projection.pointed(e.true_ra, e.true_dec).cards() for c in chips] for e in taken]
-    (folder / "truth.json").write_text(json.dumps({"wcs": true, "shape": chip, "epoch": epoch(plan)}))
-    return {"sources": found, "reference stars": len(known)}
+    for number, exposure in enumerate(night.taken):
+        nominal = [nominal_projection(night.plan, n) for n in range(night.plan.chips)]
+        told = [projection.pointed(exposure.ra, exposure.dec).cards() for projection in nominal]
+        images = [_observed(night.plan, exposure, c, night.objects, [number, n]) for n, c in enumerate(night.chips)]
+        found += _find(folder, f"exp{number}", night.cards(number), images, [fits.Header(card) for card in told])
+    return {"sources": found, "reference stars": night.write(folder)}
+
+
+def draw(folder: Path, chip: tuple[int, int], exposures: int) -> Work:
+    """Draw the lists of sources of many exposures, without their images."""
+    return Work(lambda: drawn(folder, (chip[0], chip[1]), exposures), tell=lambda told: told, warm=False)
+
+
+def drawn(folder: Path, chip: tuple[int, int], exposures: int) -> dict[str, Any]:
+    """Write the same files as `prepared`: the true places of what is brighter than `FAINTEST`, with normal errors."""
+    from awe.simulation.projection import nominal_projection
+
+    folder.mkdir(exist_ok=True)
+    night = _Night(chip, exposures)
+    bright = night.objects[night.objects["mag_r"] < FAINTEST]
+    found = 0
+    for number, exposure in enumerate(night.taken):
+        lists = []
+        for n, camera in enumerate(night.chips):
+            told = nominal_projection(night.plan, n).pointed(exposure.ra, exposure.dec).cards()
+            true = Wcs.from_header(camera.projection.pointed(exposure.true_ra, exposure.true_dec).cards())
+            size = {"NAXIS": 2, "NAXIS1": chip[1], "NAXIS2": chip[0], "PCOUNT": 0, "GCOUNT": 1}
+            header = fits.Header({"XTENSION": "IMAGE", "BITPIX": -32} | size | night.cards(number) | told)
+            columns = _drawn(true, chip, bright, np.random.default_rng([night.plan.seed, 10, number, n]))
+            lists.append((header.tostring(padding=False), columns))
+            found += len(columns[0].array)
+        ldac.write(folder / f"exp{number}.cat", lists)
+    return {"sources": found, "reference stars": night.write(folder)}
+
+
+def _drawn(true: Wcs, shape: tuple[int, int], objects: Any, rng: np.random.Generator) -> fits.ColDefs:
+    """Return the columns that SCAMP wants of the objects on a chip."""
+    x, y = true.to_pixel(objects["ra"], objects["dec"])
+    on = (x > 5) & (x < shape[1] - 6) & (y > 5) & (y < shape[0] - 6)
+    signal = LEAST_SIGNAL * 10 ** (0.4 * (FAINTEST - objects["mag_r"][on]))
+    error = np.hypot(SIGMA / signal, LEAST_ERROR)
+    found = np.column_stack([x[on] + 1, y[on] + 1]) + rng.normal(0, error, (2, len(error))).T
+    columns = [
+        ("NUMBER", "1J", np.arange(len(error)) + 1),
+        ("XWIN_IMAGE", "1D", found[:, 0]), ("YWIN_IMAGE", "1D", found[:, 1]),
+        ("ERRAWIN_IMAGE", "1E", error), ("ERRBWIN_IMAGE", "1E", error), ("ERRTHETAWIN_IMAGE", "1E", 0.0),
+        ("FLUX_AUTO", "1E", 100 * signal), ("FLUXERR_AUTO", "1E", 100.0), ("FLUX_RADIUS", "1E", 1.2 * SIGMA),
+        ("ELONGATION", "1E", 1.0), ("FLAGS", "1I", 0), ("SNR_WIN", "1E", signal),
+    ]  # fmt: skip
+    return fits.ColDefs([fits.Column(n, form, array=np.broadcast_to(v, len(error))) for n, form, v in columns])
+
+
+class _Night:
+    """The exposures of a field, and what is on the sky."""
+
+    def __init__(self, chip: tuple[int, int], exposures: int) -> None:
+        from awe.simulation import PRESETS
+        from awe.simulation.camera import make_chip
+        from awe.simulation.schedule import epoch, schedule
+        from awe.simulation.sky import make_sky
+
+        self.plan = replace(PRESETS["large"], chip_shape=chip, exposures=exposures, filters=("r",))
+        self.objects = make_sky(self.plan, self.plan.ra, self.plan.dec, first_id=1, stream=0)
+        self.chips = [make_chip(self.plan, number) for number in range(self.plan.chips)]
+        self.taken = [exposure for exposure in schedule(self.plan) if exposure.obstype == "OBJECT"]
+        self.epoch = epoch(self.plan)
+
+    def cards(self, number: int) -> dict[str, Any]:
+        """Return the cards of an exposure."""
+        times = {"EXPTIME": self.taken[number].exptime, "MJD-OBS": 61000 + number / 400}
+        return {"FILTER": "r", "INSTRUME": "simcam", **times}
+
+    def write(self, folder: Path) -> int:
+        """Write the reference catalogue and the truth; return the number of reference stars."""
+        known = self.objects[self.objects["mag_r"] < LIMIT]
+        place = folder / "reference.cat"
+        ldac.write_reference(place, known["ra"], known["dec"], CLAIMED, known["mag_r"], 0.02, self.epoch)
+        true = [[c.projection.pointed(e.true_ra, e.true_dec).cards() for c in self.chips] for e in self.taken]
+        shape = self.plan.chip_shape
+        (folder / "truth.json").write_text(json.dumps({"wcs": true, "shape": shape, "epoch": self.epoch}))
+        return len(known)
 
 
 def _observed(plan: Any, exposure: Any, camera: Any, objects: Any, stream: list[int]) -> tuple[Any, Any]:
@@ -118,26 +185,28 @@ def _columns(image: Any, weight: Any) -> fits.ColDefs:
 
 
 def awe(folder: Path) -> Work:
-    """Recognise the stars of each chip, and solve all exposures together."""
-    exposures = len(_truth(folder)["wcs"])
+    """Recognise the stars of all chips, and solve all exposures together."""
+    exposures, (ny, nx) = len(_truth(folder)["wcs"]), _truth(folder)["shape"]
 
     def call() -> Any:
         ((_, stars),) = ldac.read(folder / "reference.cat")
         ra, dec, magnitude, error = (np.asarray(stars[n], float) for n in ("X_WORLD", "Y_WORLD", "MAG", "ERRA_WORLD"))
         none = np.zeros(len(ra))
         catalogue = Catalogue(ra, dec, error * 3600, none, none, none, float(stars["OBSDATE"][0]))
-        plates, detected = [], []
+        seen, detected = [], []
         for number in range(exposures):
             for chip, (header, rows) in enumerate(ldac.read(folder / f"exp{number}.cat")):
                 good = rows[(rows["FLAGS"] < 4) & (rows["SNR_WIN"] > LEAST_SIGNAL)]  # not saturated
                 x, y = (np.asarray(good[name], float) - 1 for name in ("XWIN_IMAGE", "YWIN_IMAGE"))
                 errors = np.hypot(good["ERRAWIN_IMAGE"], good["ERRBWIN_IMAGE"]) / np.sqrt(2)
-                told, (ny, nx) = Wcs.from_header(header), _truth(folder)["shape"]
-                found = recognise(
-                    x, y, good["FLUX_AUTO"], ra, dec, magnitude, told, nx, ny, max_offset=POINTING, tolerance=5.0
-                )
-                plates.append(Plate(number, chip, found.wcs if found else told, nx, ny, found is not None))
+                told, flux = Wcs.from_header(header), np.asarray(good["FLUX_AUTO"], float)
+                seen.append(Sighting(number, chip, told, nx, ny, x, y, flux))
                 detected.append(Detected(x, y, np.asarray(errors, float)))
+        places = recognise_field(seen, StarList(ra, dec, magnitude), (POINTING,), tolerance=5.0)
+        plates = [
+            Plate(s.exposure, s.chip, place or s.prior, nx, ny, place is not None)
+            for s, place in zip(seen, places, strict=True)
+        ]
         epochs = [catalogue.epoch] * exposures
         return solve(plates, detected, epochs, catalogue, Choices(focal_plane=FocalPlane.FIXED))
 

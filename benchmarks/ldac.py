@@ -43,8 +43,10 @@ def write(path: Path, extensions: Sequence[tuple[str, Any]]) -> None:
     """Write pairs of a header (its cards in one string) and columns."""
     hdus = fits.HDUList([fits.PrimaryHDU()])
     for cards, columns in extensions:
-        head = fits.BinTableHDU.from_columns([fits.Column("Field Header Card", f"{len(cards)}A", array=[cards])])
-        head.header["EXTNAME"], head.header["TDIM1"] = "LDAC_IMHEAD", f"(80, {len(cards) // 80})"
+        # text would lose the blanks behind END, without which SCAMP crashes
+        data = np.array([(np.frombuffer(cards.encode(), np.uint8),)], [("Field Header Card", "u1", (len(cards),))])
+        head = fits.BinTableHDU(data)
+        head.header["EXTNAME"] = "LDAC_IMHEAD"
         objects = fits.BinTableHDU.from_columns(columns)
         objects.header["EXTNAME"] = "LDAC_OBJECTS"
         hdus += [head, objects]
@@ -57,6 +59,7 @@ def read(path: Path) -> list[tuple[fits.Header, Any]]:
     with fits.open(path, memmap=False) as hdus:
         for head, objects in zip(hdus[1::2], hdus[2::2], strict=True):
             cards = np.ravel(head.data["Field Header Card"][0])
-            text = "".join(str(card).ljust(80) for card in cards)
+            kept = cards.dtype.kind == "u"
+            text = cards.tobytes().decode() if kept else "".join(str(card).ljust(80) for card in cards)
             found.append((fits.Header.fromstring(text), objects.data))
     return found

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-ROUGH, FINE, SPREAD = 1e-5, 1e-9, 1e-3
+ROUGH, FINE, SPREAD = 1e-5, 1e-4, 1e-3
 """Relative accuracy of a step, which later steps improve; of a known vector's variance; of a random solution."""
 PROBES = 64
 """Most solutions by which errors are told: beyond that many they are those of random ones, good to 6 %."""

@@ -1,4 +1,4 @@
-"""Recognise the stars of all frames of a field: the first by their pattern, the others with the help of those before."""
+"""Recognise the stars of all frames of a field: the first by their pattern, the others with the help of these."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -195,9 +195,7 @@ def _simplest_fit(x: Array, y: Array, ra: Array, dec: Array, wcs: Wcs) -> Astrom
     return free if free.rms_arcsec * math.sqrt(free.count / freedom) < 0.8 * shift.rms_arcsec else shift
 
 
-def _recognise_shift(
-    lists: "_Lists", prior: Wcs, max_shift: float, tolerance: float
-) -> tuple[Pattern | None, bool]:
+def _recognise_shift(lists: "_Lists", prior: Wcs, max_shift: float, tolerance: float) -> tuple[Pattern | None, bool]:
     """Return the best shift, and whether it explains the field.
 
     It may explain a corner only, if scale or rotation are off.

@@ -177,8 +177,8 @@ def _settle(votes, one, other, number, width, low, tolerance, u, v, nearest_one,
 @njit(cache=True, nogil=True)
 def _near(votes, number, width, low, tolerance, u, v, radius, found):
     """Find the rows of the votes within a radius, at most the tolerance, of a place; return how many they are."""
-    column = int(math.floor((u - low[0]) / tolerance)) + 1
-    line = int(math.floor((v - low[1]) / tolerance)) + 1
+    column = math.floor((u - low[0]) / tolerance) + 1
+    line = math.floor((v - low[1]) / tolerance) + 1
     count = 0
     for row in range(line - 1, line + 2):
         start = np.searchsorted(number, row * width + column - 1)
