@@ -181,14 +181,17 @@ def catalogue_of(
     apertures: Sequence[float] = (5.0, 10.0, 20.0),
     threads: int = 1,
     apertures_of: Catalogue | None = None,
+    only: NDArray[np.int64] | None = None,
 ) -> Catalogue:
     """Measure sources on a scene: that on which they were found, or another of the same shape.
 
     In the latter case `apertures_of` is their catalogue on the first: equal ellipses and circles are laid on both.
+    With `only`, just those sources (by their numbers, from 0), and without STELLARITY, which needs all.
     """
     if scene.shape != found.pixels.shape:
         raise ValueError(f"the image to measure on has shape {scene.shape}, the other {found.pixels.shape}")
-    return measured(scene, found, tuple(apertures), stars, threads, apertures_of)
+    classify = stars if only is None else None
+    return measured(scene, found, tuple(apertures), classify, threads, apertures_of, only)
 
 
 def stars(

@@ -69,9 +69,10 @@ def measured(
     scene: Scene,
     found: Isophotes,
     apertures: tuple[float, ...],
-    choose_stars: Callable[[Catalogue], Any],
+    choose_stars: Callable[[Catalogue], Any] | None,
     threads: int = 1,
     apertures_of: Catalogue | None = None,
+    only: NDArray[np.int64] | None = None,
 ) -> Catalogue:
     """Measure sources on an image.
 
@@ -81,42 +82,48 @@ def measured(
     found : Isophotes
     apertures : tuple of float, pixel
         Diameters.
-    choose_stars : callable
-        Gives the stars of a catalogue and their seeing, for STELLARITY.
+    choose_stars : callable, optional
+        Gives the stars of a catalogue and their seeing; without, STELLARITY is 0.5.
     threads : int
     apertures_of : Catalogue, optional
         The same sources, measured on the image on which they were found: the ellipses and the middles of the circles
         are taken from it.
+    only : array of int, optional
+        Numbers, from 0, of the sources that are measured, if not all.
     """
-    rows = np.zeros(len(found.rows), catalogue_type(len(apertures)))
+    of = np.arange(len(found.rows)) if only is None else only
+    rows = np.zeros(len(of), catalogue_type(len(apertures)))
     if not len(rows):
         return rows
-    _fill_shapes(rows, found.rows)
-    _fill_edges(rows, found)
+    _fill_shapes(rows, found.rows[of], of)
+    rows["FLAGS"] |= edge_flags(found)[of]
     reach = REACH * rows["A_IMAGE"].astype(np.float64) + max(apertures, default=0) / 2 + 10
-    regions = Regions(scene, found, rows["X_IMAGE"], rows["Y_IMAGE"], reach, threads)
+    regions = Regions(scene, found, rows["X_IMAGE"], rows["Y_IMAGE"], threads)
 
     def measure(plane: Plane, x0: int, y0: int, chosen: NDArray[np.int64]) -> None:
-        _fill_measured(rows, found, chosen, plane, x0, y0, apertures, apertures_of)
+        pixels = found.pixels_of(of[chosen], x0, y0)
+        _fill_measured(rows, pixels, chosen, plane, x0, y0, apertures, apertures_of)
 
-    regions.visit(measure)
+    regions.visit(measure, reach)
     seen = rows if apertures_of is None else apertures_of
     rows["FLAGS_WEIGHT"] |= np.where(seen["FLAGS_WEIGHT"] & WeightFlag.MEASURED, int(WeightFlag.DETECTED), 0)
     rows["BACKGROUND"] = regions.background(rows["X_IMAGE"], rows["Y_IMAGE"])
-    _fill_stellarity(rows, regions, choose_stars(rows))
+    rows["STELLARITY"] = 0.5
+    if choose_stars is not None:
+        _fill_stellarity(rows, regions, choose_stars(rows))
     return rows
 
 
 def _fill_measured(
-    rows: Catalogue, found: Isophotes, chosen: NDArray[np.int64], plane: Plane, x0: int, y0: int, apertures: Any,
+    rows: Catalogue, pixels: Any, chosen: NDArray[np.int64], plane: Plane, x0: int, y0: int, apertures: Any,
     apertures_of: Catalogue | None,
 ) -> None:  # fmt: skip
-    """Measure the chosen sources on a plane whose first pixel is (x0, y0) of the image."""
+    """Measure the chosen rows, and their pixels, on a plane whose first pixel is (x0, y0) of the image."""
     picked = rows[chosen]
     shape = picked["A_IMAGE"], picked["B_IMAGE"], np.radians(picked["THETA_IMAGE"].astype(np.float64))
     x, y, number = picked["X_IMAGE"] - x0, picked["Y_IMAGE"] - y0, picked["NUMBER"]
     given = _geometry(apertures_of[chosen], x0, y0) if apertures_of is not None else None
-    new, sums = measure_sources(plane, x, y, shape, number, found.pixels_of(chosen, x0, y0), apertures, given)
+    new, sums = measure_sources(plane, x, y, shape, number, pixels, apertures, given)
     with np.errstate(invalid="ignore"):
         error_x, error_y = np.sqrt(new["var_x"]), np.sqrt(new["var_y"])
     photons = 1 / plane.gain
@@ -157,8 +164,8 @@ def _geometry(seen: Catalogue, x0: int, y0: int) -> NDArray[np.float64]:
     return np.column_stack([seen[name] for name in names]) - [0, 0, x0, y0]
 
 
-def _fill_shapes(rows: Catalogue, objects: NDArray[Any]) -> None:
-    rows["NUMBER"] = np.arange(1, len(rows) + 1)
+def _fill_shapes(rows: Catalogue, objects: NDArray[Any], numbers: NDArray[np.int64]) -> None:
+    rows["NUMBER"] = numbers + 1
     rows["X_IMAGE"], rows["Y_IMAGE"] = objects["x"], objects["y"]
     rows["ERRX_IMAGE"], rows["ERRY_IMAGE"] = np.sqrt(objects["errxx"]), np.sqrt(objects["erryy"])
     rows["A_IMAGE"], rows["B_IMAGE"], rows["THETA_IMAGE"] = _axes(*(objects[n] for n in ("xx", "yy", "xy")))
@@ -176,16 +183,16 @@ def _axes(xx: NDArray[Any], yy: NDArray[Any], xy: NDArray[Any]) -> tuple[NDArray
     return np.sqrt(half_sum + root), np.sqrt(np.maximum(half_sum - root, 0)), angle
 
 
-def _fill_edges(rows: Catalogue, found: Isophotes) -> None:
+def edge_flags(found: Isophotes) -> NDArray[np.int32]:
+    """Return the bits TRUNCATED and BLENDED of FLAGS, which are known before anything is measured."""
     ny, nx = found.pixels.shape
     objects = found.rows
     cut = (objects["x0"] == 0) | (objects["y0"] == 0) | (objects["x1"] == nx - 1) | (objects["y1"] == ny - 1)
-    rows["FLAGS"] |= np.where(cut, int(SourceFlag.TRUNCATED), 0).astype(np.int32)
-    rows["FLAGS"] |= np.where(objects["blended"], int(SourceFlag.BLENDED), 0).astype(np.int32)
+    bits = int(SourceFlag.TRUNCATED) * cut | int(SourceFlag.BLENDED) * objects["blended"]
+    return np.asarray(bits, np.int32)
 
 
 def _fill_stellarity(rows: Catalogue, regions: Regions, locus: Any) -> None:
-    rows["STELLARITY"] = 0.5
     if not locus.count:
         return
     light = np.zeros((len(rows), 4))
@@ -195,5 +202,7 @@ def _fill_stellarity(rows: Catalogue, regions: Regions, locus: Any) -> None:
         sums = circle_sums(plane, x, y, locus.seeing * np.array([[CORE, WHOLE]]), number)
         light[chosen, ::2], light[chosen, 1::2] = sums.flux, sums.error
 
-    regions.visit(measure)
+    moved = np.hypot(rows["XWIN_IMAGE"] - rows["X_IMAGE"], rows["YWIN_IMAGE"] - rows["Y_IMAGE"])
+    # pixels are mirrored at the centre, and interpolated
+    regions.visit(measure, WHOLE * locus.seeing + moved + 5)
     rows["STELLARITY"] = stellarity(*light.T, locus.selected)

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from awe.kernels.psf import spline_axis
+from awe.kernels.psf_light import add_star, coefficients_of, part_of_picture, star_light
 
 CLIP = 5.0
 """A pixel is left out that differs by more sigma, and more than a part of the light of the star."""
@@ -29,67 +30,10 @@ def enlarge(coefficients, fine, out):
 
 
 @njit(cache=True, nogil=True)
-def _local(coefficients, terms):
-    out = terms[0] * coefficients[0]
-    for k in range(1, terms.size):
-        out += terms[k] * coefficients[k]
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _axes(size, side, fine, place):
-    columns, along, slope_x = np.empty(size, np.int64), np.zeros((size, 4)), np.zeros((size, 4))
-    rows, across, slope_y = np.empty(size, np.int64), np.zeros((size, 4)), np.zeros((size, 4))
-    spline_axis(size, side, fine, place[0], columns, along, slope_x)
-    spline_axis(size, side, fine, place[1], rows, across, slope_y)
-    return columns, along, slope_x, rows, across, slope_y
-
-
-@njit(cache=True, nogil=True)
-def _drawn(local, fine, place, size):
-    """Return a star of unit flux, and its derivatives by the place."""
-    side = local.shape[0]
-    columns, along, slope_x, rows, across, slope_y = _axes(size, side, fine, place)
-    light, by_x, by_y = np.zeros((size, size)), np.zeros((size, size)), np.zeros((size, size))
-    line, steep = np.zeros((side, size)), np.zeros((side, size))
-    for m in range(side):
-        for i in range(size):
-            c = columns[i]
-            if c >= 0:
-                for n in range(4):
-                    line[m, i] += along[i, n] * local[m, c + n]
-                    steep[m, i] += slope_x[i, n] * local[m, c + n]
-    for j in range(size):
-        r = rows[j]
-        if r < 0:
-            continue
-        for m in range(4):
-            for i in range(size):
-                light[j, i] += across[j, m] * line[r + m, i]
-                by_x[j, i] -= fine * across[j, m] * steep[r + m, i]
-                by_y[j, i] -= fine * slope_y[j, m] * line[r + m, i]
-    return light, by_x, by_y
-
-
-@njit(cache=True, nogil=True)
-def _gathered(residual, fine, place, side):
-    """Return the transpose of drawing: what each coefficient gets from the pixels."""
-    size = residual.shape[0]
-    columns, along, _, rows, across, _ = _axes(size, side, fine, place)
-    line = np.zeros((side, size))
-    for j in range(size):
-        r = rows[j]
-        if r >= 0:
-            for m in range(4):
-                for i in range(size):
-                    line[r + m, i] += across[j, m] * residual[j, i]
-    out = np.zeros((side, side))
-    for m in range(side):
-        for i in range(size):
-            c = columns[i]
-            if c >= 0:
-                for n in range(4):
-                    out[m, c + n] += along[i, n] * line[m, i]
+def _drawn(coefficients, terms, fine, place, size):
+    """Return a star of unit flux."""
+    out = np.zeros((size, size))
+    add_star(coefficients, terms, fine, place[0], place[1], 1.0, out)
     return out
 
 
@@ -104,11 +48,12 @@ def _variance(weight, model, per_electron):
 @njit(cache=True, nogil=True)
 def centre_stars(coefficients, terms, places, fine, light, weight, per_electron, flux, chi2, chosen):
     """Fit flux and place of each star."""
-    size = light.shape[1]
+    size, side = light.shape[1], coefficients.shape[1]
+    model, by_x, by_y = np.empty((size, size)), np.empty((size, size)), np.empty((size, size))
     for s in chosen:
-        local = _local(coefficients, terms[s])
+        local = part_of_picture(coefficients, terms[s], (0, side), (0, side))
         for step in range(4):
-            model, by_x, by_y = _drawn(local, fine, places[s], size)
+            star_light(local, fine, places[s, 0], places[s, 1], model, by_x, by_y)
             matrix, right = np.zeros((3, 3)), np.zeros(3)
             total, count = 0.0, 0
             for j in range(size):
@@ -149,13 +94,13 @@ def centre_stars(coefficients, terms, places, fine, light, weight, per_electron,
 
 
 @njit(cache=True, nogil=True)
-def clip_pixels(coefficients, terms, places, fine, flux, light, weight, per_electron, tolerance):
-    """Set the weight of pixels to 0 that do not fit."""
+def clip_pixels(coefficients, terms, places, fine, flux, light, weight, per_electron, tolerance, chosen):
+    """Set the weight of pixels of some stars to 0 that do not fit."""
     size = light.shape[1]
-    for s in range(places.shape[0]):
+    for s in chosen:
         if not flux[s] > 0:
             continue
-        model, _, _ = _drawn(_local(coefficients, terms[s]), fine, places[s], size)
+        model = _drawn(coefficients, terms[s], fine, places[s], size)
         for j in range(size):
             for i in range(size):
                 if weight[s, j, i] > 0:
@@ -166,41 +111,38 @@ def clip_pixels(coefficients, terms, places, fine, flux, light, weight, per_elec
 
 
 @njit(cache=True, nogil=True)
-def fit_weights(coefficients, terms, places, fine, flux, weight, per_electron):
-    """Return the weights of the pixels with the photon noise of the stars and the error of the model."""
+def fit_weights(coefficients, terms, places, fine, flux, weight, per_electron, chosen, out):
+    """Fill in the weights of the pixels of some stars with their photon noise and the error of the model."""
     size = weight.shape[1]
-    out = np.zeros(weight.shape)
-    for s in range(places.shape[0]):
-        model, _, _ = _drawn(_local(coefficients, terms[s]), fine, places[s], size)
+    for s in chosen:
+        model = _drawn(coefficients, terms[s], fine, places[s], size)
         for j in range(size):
             for i in range(size):
                 out[s, j, i] = _variance(weight[s, j, i], flux[s] * model[j, i], per_electron)
-    return out
 
 
 @njit(cache=True, nogil=True)
 def normal(vector, terms, places, fine, flux, weights, chosen):
     """Multiply by the matrix of the normal equations of some stars."""
-    side, size = vector.shape[1], weights.shape[1]
+    size = weights.shape[1]
     out = np.zeros(vector.shape)
     for s in chosen:
-        model, _, _ = _drawn(_local(vector, terms[s]), fine, places[s], size)
-        back = _gathered(model * weights[s] * flux[s] ** 2, fine, places[s], side)
-        for k in range(vector.shape[0]):
-            out[k] += terms[s, k] * back
+        pixels = _drawn(vector, terms[s], fine, places[s], size)
+        pixels *= weights[s]
+        pixels *= flux[s] ** 2
+        coefficients_of(pixels, terms[s], fine, places[s, 0], places[s, 1], out)
     return out
 
 
 @njit(cache=True, nogil=True)
 def right_side(coefficients, terms, places, fine, flux, light, weights, chosen):
     """Return the right side of the normal equations of some stars, and about the diagonal of the matrix."""
-    side, size = coefficients.shape[1], light.shape[1]
+    size = light.shape[1]
     out, told = np.zeros(coefficients.shape), np.zeros(coefficients.shape)
     for s in chosen:
-        model, _, _ = _drawn(_local(coefficients, terms[s]), fine, places[s], size)
-        back = _gathered(weights[s] * flux[s] * (light[s] - flux[s] * model), fine, places[s], side)
-        near = _gathered(weights[s] * flux[s] ** 2, fine, places[s], side) / 4
-        for k in range(coefficients.shape[0]):
-            out[k] += terms[s, k] * back
-            told[k] += terms[s, k] ** 2 * near
+        model = _drawn(coefficients, terms[s], fine, places[s], size)
+        left = weights[s] * flux[s] * (light[s] - flux[s] * model)
+        coefficients_of(left, terms[s], fine, places[s, 0], places[s, 1], out)
+        near = weights[s] * flux[s] ** 2 / 4
+        coefficients_of(near, terms[s] ** 2, fine, places[s, 0], places[s, 1], told)
     return out, told

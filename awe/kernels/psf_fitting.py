@@ -7,6 +7,7 @@ again; pixels that do not fit (cosmic rays, neighbours) and stars that do not (b
 """
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -157,13 +158,17 @@ class _Fitting:
     def _arrays(self) -> tuple[Any, ...]:
         return self._coefficients, self._terms, self._places, 1 / self._sampling
 
+    def _in_parts(self, work: Callable[[NDArray[np.int64]], None]) -> None:
+        """Do work on all stars, some threads at a time."""
+        parts = np.array_split(np.arange(len(self._good)), self._threads)
+        with ThreadPoolExecutor(self._threads) as pool:
+            list(pool.map(work, parts))
+
     def centre(self) -> None:
         """Centre and scale the stars by the model as it is."""
         per_electron = 1 / self._stars.gain
-        parts = np.array_split(np.arange(len(self._good)), self._threads)
         arrays = *self._arrays(), self._stars.light, self._weight, per_electron, self._flux, self._chi2
-        with ThreadPoolExecutor(self._threads) as pool:
-            list(pool.map(lambda part: centre_stars(*arrays, part), parts))
+        self._in_parts(lambda part: centre_stars(*arrays, part))
         # the model has no place of its own: together, the stars stay where they were measured
         usable = self._good & (self._flux > 0) & np.isfinite(self._places).all(1)
         if not usable.any():
@@ -178,7 +183,9 @@ class _Fitting:
         stars = self._stars
         if number:
             self._weight = stars.weight.copy()
-            clip_pixels(*self._arrays(), self._flux, stars.light, self._weight, 1 / stars.gain, TOLERANCE * 2 / number)
+            limits = 1 / stars.gain, TOLERANCE * 2 / number
+            arrays = *self._arrays(), self._flux, stars.light, self._weight
+            self._in_parts(lambda part: clip_pixels(*arrays, *limits, part))
         if number > 1:
             value = np.log(self._chi2[self._good])
             spread = 1.4826 * np.median(np.abs(value - np.median(value)))
@@ -196,7 +203,9 @@ class _Fitting:
     def improve(self) -> None:
         """Move the coefficients towards the least squares."""
         chosen = np.flatnonzero(self._good)
-        weights = fit_weights(*self._arrays(), self._flux, self._weight, 1 / self._stars.gain)
+        weights = np.zeros(self._weight.shape)
+        arrays = *self._arrays(), self._flux, self._weight, 1 / self._stars.gain
+        self._in_parts(lambda part: fit_weights(*arrays, part, weights))
         found = self._conjugate_gradients(weights, chosen)
         total = _samples(found).sum((1, 2)) * self._sampling**2
         if not total[0] > 0:

@@ -24,8 +24,8 @@ def part_of_picture(pictures, terms, rows, columns):
         The first row (column) of the picture that is wanted, and the one after the last.
     """
     out = np.zeros((rows[1] - rows[0], columns[1] - columns[0]))
-    for k in range(terms.size):
-        for m in range(out.shape[0]):
+    for m in range(out.shape[0]):
+        for k in range(terms.size):
             line, given = out[m], pictures[k, rows[0] + m, columns[0] : columns[1]]
             for n in range(line.size):
                 line[n] += terms[k] * given[n]
@@ -91,6 +91,44 @@ def star_light(local, fine, x, y, light, by_x, by_y):
                 at[i] += weight * level[i]
                 along_x[i] += tilt * change[i]
                 along_y[i] += slope * level[i]
+
+
+@njit(cache=True, nogil=True)
+def coefficients_of(residual, terms, fine, x, y, out):
+    """Add to the coefficients what each gets from the pixels of a box: the transpose of `add_star`.
+
+    Parameters
+    ----------
+    residual : array (ny, nx)
+        Of the pixels.
+    terms, fine, x, y
+        As for `add_star`.
+    out : array (terms, n, n)
+        Added to.
+    """
+    ny, nx = residual.shape
+    side = out.shape[1]
+    columns, along, _ = _axis(nx, side, fine, x)
+    rows, across, _ = _axis(ny, side, fine, y)
+    line, back = np.zeros((side, nx)), np.empty(side)
+    for j in range(ny):
+        if rows[j] >= 0:
+            for m in range(4):
+                into, given = line[rows[j] + m], residual[j]
+                for i in range(nx):
+                    into[i] += across[j, m] * given[i]
+    low, high = _span(rows, side)
+    for m in range(low, high):
+        back[:] = 0.0
+        for i in range(nx):
+            c = columns[i]
+            if c >= 0:
+                for n in range(4):
+                    back[c + n] += along[i, n] * line[m, i]
+        for k in range(terms.size):
+            into = out[k, m]
+            for n in range(side):
+                into[n] += terms[k] * back[n]
 
 
 @njit(cache=True, nogil=True)

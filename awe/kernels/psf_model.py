@@ -1,5 +1,6 @@
 """The PSF of a scene, and the measurements with it, in bands where the scene is large."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,12 +63,12 @@ def model_psf(
         raise ValueError(f"each of the {candidates.count} stars is cut by the border")
     x, y = (catalogue[name][rows].astype(np.float64) for name in ("XWIN_IMAGE", "YWIN_IMAGE"))
     empty = star_stamps_of(len(rows), side, x, y, scene.gain)
-    regions = Regions(scene, found, x, y, np.full(len(rows), side / 2 + 2), threads)
+    regions = Regions(scene, found, x, y, threads)
 
     def collect(plane: Plane, x0: int, y0: int, chosen: NDArray[np.int64]) -> None:
         star_stamps(plane, catalogue["NUMBER"][rows[chosen]], empty, chosen, x0, y0)
 
-    regions.visit(collect)
+    regions.visit(collect, side / 2 + 2)
     return fit_psf(empty, candidates.seeing, scene.shape, degree, sampling, threads)
 
 
@@ -97,9 +98,8 @@ def measure_with_psf(scene: Scene, psf: Psf, catalogue: Catalogue, threads: int 
     for wanted, groups in crowd.zones():
         stamps = empty_stamps(crowd, groups)
         x, y, columns, rows = crowd.boxes[groups].T
-        reach = np.maximum(columns, rows) / 2 + 1
-        regions = Regions(scene, None, x + columns / 2, y + rows / 2, reach, threads)
-        regions.visit(lambda plane, x0, y0, chosen, to=stamps: to.fill(crowd, plane, x0, y0, chosen))
+        regions = Regions(scene, None, x + columns / 2, y + rows / 2, threads)
+        regions.visit(partial(stamps.fill, crowd), np.maximum(columns, rows) / 2 + 1)
         fitted = fit_crowd(crowd, stamps, psf, scene.gain, threads=threads)
         spread, spread_error = spread_model(crowd, stamps, psf, scene.gain, fitted, threads)
         own = np.isin(crowd.group, wanted)

@@ -7,12 +7,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from awe.kernels.measuring import Catalogue
+from awe.kernels.isophotes import Isophotes
+from awe.kernels.measuring import Catalogue, edge_flags
 from awe.kernels.photometry import Plane
 from awe.kernels.psf_fitting import StarStamps
 from awe.kernels.stamps import cut
 
-MOST_STARS = 200
+MOST_STARS, MOST_MEASURED = 200, 6000
+"""Stars of which a model is found; sources that are measured to find them."""
+PARTS = 4
+"""The field is divided into as many parts along each axis, in all of which there should be stars."""
 BORDER = 0.4
 """Part of the stamp that a star must lie inside the image."""
 
@@ -41,14 +45,28 @@ def choose_stars(catalogue: Catalogue, candidates: NDArray[np.bool_], fwhm: floa
     rows, x, y, flux = rows[inside], x[inside], y[inside], flux[inside]
     if len(rows) <= MOST_STARS:
         return rows
-    # the brightest of each of 4 x 4 parts of the field
-    part = (4 * y / shape[0]).astype(int) * 4 + (4 * x / shape[1]).astype(int)
+    return rows[_brightest(x, y, flux, shape, MOST_STARS)]
+
+
+def _brightest(x: NDArray[Any], y: NDArray[Any], flux: NDArray[Any], shape: tuple[int, int], most: int) -> Any:
+    """Return the brightest of each part of the field, beginning with the first of each, no more in all than asked."""
+    part = (PARTS * y / shape[0]).astype(int) * PARTS + (PARTS * x / shape[1]).astype(int)
     order = np.argsort(-flux)
-    rank = np.empty(len(rows), int)
+    rank = np.empty(len(x), int)
     for number in np.unique(part):
         own = order[part[order] == number]
         rank[own] = np.arange(len(own))
-    return rows[np.argsort(rank, kind="stable")[:MOST_STARS]]
+    return np.argsort(rank, kind="stable")[:most]
+
+
+def worth_measuring(found: Isophotes) -> NDArray[np.int64]:
+    """Return the numbers, from 0, of the sources among which to look for stars: whole, single, bright, from everywhere.
+
+    What else makes a star has to be measured; of a large image, not for all of its sources.
+    """
+    whole = np.flatnonzero(edge_flags(found) == 0)
+    x, y, flux = (found.rows[name][whole] for name in ("x", "y", "flux"))
+    return np.sort(whole[_brightest(x, y, flux, found.pixels.shape, MOST_MEASURED)])
 
 
 def star_stamps(

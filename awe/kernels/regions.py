@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from awe.kernels.photometry import Plane
 from awe.kernels.planes import Scene
@@ -13,6 +13,7 @@ from awe.kernels.planes import Scene
 WHOLE_PIXELS = 1 << 24
 """A scene up to this size is one region."""
 BAND_ROWS, MARGIN = 512, 256
+"""Rows that share a region, and the most on both sides of them that sources of theirs may need."""
 CHUNK_PIXELS = 1 << 19
 SLICES = 8
 """Parts per thread into which the sources of a region are divided, so that threads end together."""
@@ -33,7 +34,7 @@ Measure = Callable[[Plane, int, int, NDArray[np.int64]], None]
 class Regions:
     """The parts of a scene on which sources are measured.
 
-    All are laid into the same memory, one after the other: a plane must not be kept when the next one is asked for.
+    All are laid into the same memory, one after the other: a plane must not be kept beyond the call that gets it.
 
     Sources that need few pixels around them share bands of rows; any that need more have a region of their own. What
     is measured does not depend on where the bands lie.
@@ -45,8 +46,6 @@ class Regions:
         Without, the planes do not tell which pixels belong to which source.
     x, y : arrays of n, pixel
         Places of the sources.
-    reach : array of n, pixel
-        How far from its place pixels may matter to a source.
     threads : int
     """
 
@@ -56,18 +55,21 @@ class Regions:
         found: Segmented | None,
         x: NDArray[Any],
         y: NDArray[Any],
-        reach: NDArray[Any],
         threads: int = 1,
     ) -> None:
         self._scene, self._found, self._threads = scene, found, threads
-        self._parts = list(_parts(scene.shape, x, y, reach))
-        self._kept: Plane | None = None
+        self._x, self._y = np.asarray(x), np.asarray(y)
+        self._kept: tuple[Any, Plane] | None = None
         self._room: tuple[NDArray[Any], ...] = ()
 
-    def visit(self, measure: Measure) -> None:
-        """Call `measure` with each region, for some of its sources at a time, from some threads at a time."""
+    def visit(self, measure: Measure, reach: ArrayLike) -> None:
+        """Call `measure` with each region, for some of its sources at a time, from some threads at a time.
+
+        `reach` (pixel) tells how far from the places of the sources pixels may matter to them.
+        """
+        each = np.broadcast_to(np.asarray(reach, np.float64), self._x.shape)
         with ThreadPoolExecutor(self._threads) as pool:
-            for box, sources in self._parts:
+            for box, sources in _parts(self._scene.shape, self._x, self._y, each):
                 plane = self._plane(box, pool)
                 many = min(SLICES * self._threads, len(sources)) or 1
                 slices = np.array_split(sources, many)
@@ -85,8 +87,8 @@ class Regions:
         return out
 
     def _plane(self, box: tuple[int, int, int, int], pool: ThreadPoolExecutor) -> Plane:
-        if self._kept is not None and len(self._parts) == 1:
-            return self._kept
+        if self._kept is not None and self._kept[0] == box:
+            return self._kept[1]
         x0, x1, y0, y1 = box
         image, variance, bad, bits, owner = self._arrays((y1 - y0, x1 - x0))
         step = max(1, CHUNK_PIXELS // self._scene.shape[1])
@@ -98,8 +100,9 @@ class Regions:
             owner[to] = 0 if self._found is None else self._found.segmentation(first, last)[:, x0:x1]
 
         list(pool.map(fill, range(y0, y1, step)))
-        self._kept = Plane(image, variance, bad, owner, bits, self._scene.gain)
-        return self._kept
+        plane = Plane(image, variance, bad, owner, bits, self._scene.gain)
+        self._kept = box, plane
+        return plane
 
     def _arrays(self, shape: tuple[int, int]) -> Any:
         """Return arrays for image, variance, bad pixels, flags and owners: the same memory as before if it will do."""
@@ -120,8 +123,9 @@ def _parts(shape: tuple[int, int], x: NDArray[Any], y: NDArray[Any], reach: NDAr
     near = reach <= MARGIN
     band = np.clip(y.astype(np.int64), 0, ny - 1) // BAND_ROWS
     for number in np.unique(band[near]):
-        y0 = int(number) * BAND_ROWS
-        yield (0, nx, max(0, y0 - MARGIN), min(ny, y0 + BAND_ROWS + MARGIN)), np.flatnonzero(near & (band == number))
+        y0, own = int(number) * BAND_ROWS, np.flatnonzero(near & (band == number))
+        margin = int(reach[own].max()) + 1
+        yield (0, nx, max(0, y0 - margin), min(ny, y0 + BAND_ROWS + margin)), own
     for k in np.flatnonzero(~near):
         left, low = int(x[k] - reach[k]), int(y[k] - reach[k])
         right, high = int(x[k] + reach[k]) + 2, int(y[k] + reach[k]) + 2

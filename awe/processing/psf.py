@@ -6,6 +6,7 @@ from awe.kernels.detection import catalogue_of, find, stars
 from awe.kernels.psf import Psf, psf_table
 from awe.kernels.psf_model import model_psf
 from awe.kernels.psf_shape import ellipticity_of
+from awe.kernels.psf_stars import worth_measuring
 from awe.kernels.wcs import Wcs
 from awe.model.persistent import QualityFlag
 from awe.model.psf import PsfModel
@@ -18,14 +19,14 @@ FEW_STARS = 10
 """Fewer stars are flagged."""
 
 
-@makes(PsfModel, version=1)
+@makes(PsfModel, version=2)
 def make_psf_model(product: PsfModel, products: Products) -> None:
     """Choose the stars of a frame, and find what they have in common as a function of the place."""
     p = product.parameters
     scene = scene_of(product, products)
     threads = threads_for(scene)
     found = find(scene, threshold=p.detect_thresh, threads=threads)
-    rows = catalogue_of(scene, found, threads=threads)
+    rows = catalogue_of(scene, found, (), threads, only=worth_measuring(found))
     candidates = stars(rows, p.sample_minsn, p.sample_maxellip)
     try:
         psf = model_psf(scene, found, rows, candidates, p.psfvar_degrees, p.psf_sampling, threads)
