@@ -60,23 +60,55 @@ def ellipse_sum(values, spreads, states, x, y, a, b, theta):
     first_j, last_j, first_i, last_i = _box(values.shape, x, y, half_x, half_y)
     for j in range(first_j, last_j + 1):
         dy = j - y
-        for i in range(first_i, last_i + 1):
+        # columns from `left` to before `right` are wholly inside
+        left, right = _chord(x, dy, cxx, cyy, cxy, inner)
+        left = min(max(left, first_i), last_i + 1)
+        right = min(max(right, left), last_i + 1)
+        if right > left:
+            light, noise, other, off = _row_sum(values[j, left:right], spreads[j, left:right], states[j, left:right])
+            flux += light
+            variance += noise
+            area += right - left
+            replaced += other
+            outside += off
+        for n in range(first_i, last_i + 1 - (right - left)):
+            i = n if n < left else n + right - left
             dx = i - x
-            radius = cxx * dx * dx + cyy * dy * dy + cxy * dx * dy
-            if radius > outer:
+            if cxx * dx * dx + cyy * dy * dy + cxy * dx * dy > outer:
                 continue
-            share = 1.0 if radius < inner else _share(dx, dy, cxx, cyy, cxy)
-            if share == 0:
-                continue
-            state = states[j, i]
+            share = _share(dx, dy, cxx, cyy, cxy)
             flux += share * values[j, i]
             variance += share * spreads[j, i]
             area += share
-            if (state == REPLACED) | (state == MISSING):
-                replaced += share
-            if state == OUTSIDE:
-                outside += share
+            replaced += share * ((states[j, i] == REPLACED) | (states[j, i] == MISSING))
+            outside += share * (states[j, i] == OUTSIDE)
     return flux, variance, area, replaced, outside
+
+
+@njit(cache=True, nogil=True)
+def _chord(x, dy, cxx, cyy, cxy, square):
+    """Return the first pixel of a row within the ellipse of this square of the radius, and that after the last."""
+    middle = -cxy * dy / (2 * cxx)
+    half = middle * middle - (cyy * dy * dy - square) / cxx
+    if not half > 0:
+        return 0, 0
+    # a little less: those on the edge are looked at more closely
+    half = max(math.sqrt(half) - 1e-9, 0.0)
+    return math.ceil(x + middle - half), math.floor(x + middle + half) + 1
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def _row_sum(values, spreads, states):
+    """Return flux and variance of pixels, and how many of them were replaced or are missing, or lie off the image."""
+    flux = variance = 0.0
+    replaced = outside = 0
+    for i in range(values.size):
+        flux += values[i]
+        variance += spreads[i]
+    for i in range(states.size):
+        replaced += (states[i] == REPLACED) | (states[i] == MISSING)
+        outside += states[i] == OUTSIDE
+    return flux, variance, replaced, outside
 
 
 @njit(cache=True, nogil=True)

@@ -15,7 +15,7 @@ NARROW = 1e-4
 """Relative precision of a width."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _step(values, spreads, states, x, y, sigma, per_electron):
     """Return sum(w I), the step in x and y, and the variances of x and y at this place."""
     total = move_x = move_y = slope_x = slope_y = noise_x = noise_y = 0.0
@@ -31,10 +31,9 @@ def _step(values, spreads, states, x, y, sigma, per_electron):
         across = math.exp(-dy * dy * scale / 2)
         for i in range(first, last + 1):
             dx = i - x
-            if (dx * dx + dy * dy > reach * reach) | (states[j, i] >= MISSING):
-                continue
+            used = (dx * dx + dy * dy <= reach * reach) & (states[j, i] < MISSING)
             value = values[j, i]
-            window = along[i - first] * across
+            window = along[i - first] * across if used else 0.0
             light = window * value
             spread = window * window * (spreads[j, i] + max(value, 0.0) * per_electron)
             total += light

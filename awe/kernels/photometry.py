@@ -265,6 +265,7 @@ def _measure(
     image, variance, bad, segmentation, flags, number, x, y, a, b, theta, starts, px, py, order, apertures,
     per_electron, given, rows, sums,
 ):  # fmt: skip
+    """Measure each source on its stamp, which is cut again where it turns out to be too small."""
     widest = apertures.max() / 2 if apertures.size else 0.0
     for k in range(x.size):
         row = rows[k]

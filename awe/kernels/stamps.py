@@ -46,13 +46,12 @@ def cut(image, variance, bad, segmentation, flags, number, x, y, reach):
     states, bits = np.full((rows, columns), OUTSIDE, np.uint8), np.zeros((rows, columns), np.uint8)
     left, right = max(0, -i0), min(columns, nx - i0)
     others = 0
+    given = image.ravel(), variance.ravel(), bad.ravel(), segmentation.ravel(), flags.ravel()
+    taken = values.ravel(), spreads.ravel(), states.ravel(), bits.ravel()
     for j in range(max(0, -j0), min(rows, ny - j0)):
         if left < right:
-            others += _copy(
-                image.ravel(), variance.ravel(), bad.ravel(), segmentation.ravel(), flags.ravel(), number,
-                np.uint64((j0 + j) * nx + i0 + left), np.uint64(j * columns + left), np.uint64(right - left),
-                values.ravel(), spreads.ravel(), states.ravel(), bits.ravel(),
-            )  # fmt: skip
+            start, to = np.uint64((j0 + j) * nx + i0 + left), np.uint64(j * columns + left)
+            others += _copy(*given, number, start, to, np.uint64(right - left), *taken)
     touched = others > 0 and mirror(
         image, variance, bad, segmentation, number, x, y, reach, values, spreads, states, float(i0), float(j0)
     )
@@ -89,15 +88,18 @@ def mirror(image, variance, bad, segmentation, number, x, y, reach, values, spre
     """
     rows, columns = states.shape
     first_i, last_i = max(0, math.floor(x - reach - x0)), min(columns - 1, math.ceil(x + reach - x0))
+    # the mirror image of a pixel lies between two columns and two rows, everywhere by the same part
+    base_i, base_j = math.floor(2 * x - x0), math.floor(2 * y - y0)
+    right, up = 2 * x - x0 - base_i, 2 * y - y0 - base_j
     touched = False
     for j in range(max(0, math.floor(y - reach - y0)), min(rows - 1, math.ceil(y + reach - y0)) + 1):
+        if not _any_others(states[j, first_i : last_i + 1]):
+            continue
+        touched = True
         for i in range(first_i, last_i + 1):
             if (states[j, i] == GOOD) | (states[j, i] == OUTSIDE):
                 continue
-            touched = True
-            value, spread = _between(
-                image, variance, bad, segmentation, number, 2 * x - (x0 + i), 2 * y - (y0 + j)
-            )  # fmt: skip
+            value, spread = _between(image, variance, bad, segmentation, number, base_i - i, base_j - j, right, up)
             # its noise is counted twice, fully correlated: (2 s)^2 in all, of which s^2 comes with the pixel itself
             values[j, i], spreads[j, i] = value, 3 * spread
             states[j, i] = REPLACED if spread > 0 else MISSING
@@ -105,16 +107,33 @@ def mirror(image, variance, bad, segmentation, number, x, y, reach, values, spre
 
 
 @njit(cache=True, nogil=True)
-def _between(image, variance, bad, segmentation, number, x, y):
-    """Return value and variance at a place between pixels, by linear interpolation; variance 0 if they are no good."""
+def _any_others(states):
+    """Return whether any pixel of a row is neither good nor off the image."""
+    others = False
+    for state in states:
+        others |= (state != GOOD) & (state != OUTSIDE)
+    return others
+
+
+@njit(cache=True, nogil=True)
+def _between(image, variance, bad, segmentation, number, i0, j0, right, up):
+    """Return value and variance between four pixels, by linear interpolation; variance 0 if they are no good.
+
+    (i0, j0) is the lower left one of them; `right` and `up` tell how far the place is from it.
+    """
     ny, nx = image.shape
-    i0, j0 = math.floor(x), math.floor(y)
     value = spread = total = 0.0
-    for j in range(max(j0, 0), min(j0 + 2, ny)):
-        for i in range(max(i0, 0), min(i0 + 2, nx)):
+    for m in range(2):
+        j, part = j0 + m, up if m else 1 - up
+        if j < 0 or j >= ny:
+            continue
+        for n in range(2):
+            i = i0 + n
+            if i < 0 or i >= nx or bad[j, i]:
+                continue
             owner = segmentation[j, i]
-            if not bad[j, i] and (owner == 0) | (owner == number):
-                share = (1 - abs(x - i)) * (1 - abs(y - j))
+            if (owner == 0) | (owner == number):
+                share = part * (right if n else 1 - right)
                 value += share * image[j, i]
                 spread += share * variance[j, i]
                 total += share
