@@ -77,5 +77,5 @@ def circles_at(
             getattr(sums, name)[chosen] = getattr(found, name)
 
     reach = np.full(len(places[0]), wanted.max() + 2)
-    Regions(scene, segments, *places, reach, threads).visit(measure)
+    Regions(scene, segments, *places, threads).visit(measure, reach)
     return sums
