@@ -2,12 +2,13 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 Array = NDArray[np.float64]
 
 EFFECTIVE_STARS_PER_TERM = 1.5
 """A fit rests on at least so many stars per term, as weights count them, or errors are taken to be larger."""
+_HALVINGS = 27
+"""Of an interval of 100 times the largest variance: to a millionth of that."""
 
 
 def leverage(x: Array, y: Array, sigma: Array, used: NDArray[np.bool_], degree: int) -> Array:
@@ -43,11 +44,14 @@ def least_scatter(sigma: Array, degree: int) -> float:
     """
     wanted = min(EFFECTIVE_STARS_PER_TERM * (degree + 1) * (degree + 2) / 2, 0.9 * len(sigma))
 
-    def missing(scatter: float) -> float:
+    def suffices(scatter: float) -> bool:
         weight = 1 / (sigma**2 + scatter)
-        return wanted - float(weight.sum() ** 2 / np.sum(weight**2))
+        return bool(weight.sum() ** 2 >= wanted * np.sum(weight**2))
 
-    if missing(0.0) <= 0:
+    if suffices(0.0):
         return 0.0
-    largest = float(np.max(sigma**2))
-    return float(brentq(missing, 0.0, 100 * largest, xtol=1e-6 * largest, rtol=1e-3))
+    low, high = 0.0, 100 * float(np.max(sigma**2))
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if suffices(middle) else (middle, high)
+    return high
