@@ -120,7 +120,12 @@ def cosmics_awe(folder: Path) -> Work:
 def background_awe(folder: Path) -> Work:
     """Background and its rms, full maps, of one frame."""
     image, weight = plane(folder, "image"), plane(folder, "weight")
-    return _on_pixels(lambda: background_map(image, weight=weight, cell=64), image.size)
+
+    def call() -> Any:
+        found = background_map(image, weight=weight, cell=64)
+        return found.level, found.rms
+
+    return _on_pixels(call, image.size)
 
 
 def background_sep(folder: Path) -> Work:

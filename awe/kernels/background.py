@@ -2,13 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numba import njit
 from scipy.ndimage import binary_dilation
 
-from awe.kernels.mesh import cell_edges, fill_and_filter, spread_mesh
+from awe.kernels.mesh import cell_edges, columns_of, fill_and_filter, spread_mesh, spread_part_of_row
 from awe.kernels.sections import Section
 
 LEVELS = 1024
@@ -19,16 +20,29 @@ _WINGS, _CORES = 8, 3
 """Pixels masked around a source: the wings of stars, far below the noise of a pixel, raise a sky measured among them;
 but where that leaves less than half of the image (crowded fields, thousands of hot pixels) just the cores."""
 _MOST_MASKED = 0.5
+_FIRST_ROWS, _LEAST_SAMPLED = 3, 32
+"""Each so-many-th row tells the first background, above which sources are looked for, of cells so large or larger."""
 
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """Background and rms of each pixel (float32, adu), and the meshes (rows and columns of cells) they come from."""
+    """Background and its noise (adu): meshes (rows and columns of cells), from which maps are made when asked for."""
 
-    level: np.ndarray
-    rms: np.ndarray
     mesh: np.ndarray
     mesh_rms: np.ndarray
+    shape: tuple[int, int]
+    """(ny, nx) of the image."""
+    threads: int = 1
+
+    @cached_property
+    def level(self) -> np.ndarray:
+        """Background of each pixel, float32 (ny, nx)."""
+        return spread_mesh(self.mesh, self.shape, threads=self.threads)
+
+    @cached_property
+    def rms(self) -> np.ndarray:
+        """Noise of each pixel, float32 (ny, nx)."""
+        return spread_mesh(self.mesh_rms, self.shape, overshoot=False, threads=self.threads)
 
 
 def background_map(
@@ -39,6 +53,7 @@ def background_map(
     filter_size: int = 3,
     mask_sources: float | None = None,
     threads: int = 1,
+    every: int = 1,
 ) -> Background:
     """Measure the background of an image, and its noise, with sources in it.
 
@@ -63,8 +78,12 @@ def background_map(
     mask_sources : float, sigma, optional
         Measure twice: pixels whose 3 x 3 mean stands this many of its sigmas above the first background, and 8 pixels
         around them (3 where that would leave less than half of the image), are left out of the second. Take 5 or more:
-        at less, peaks of noise go too, and the background comes out too low.
+        at less, peaks of noise go too, and the background comes out too low. Each third row tells the first one.
     threads : int
+    every : int
+        Look at each so-many-th row of a cell only, where a rough background will do. Of n pixels, level and rms of a
+        cell are known to 2.14 and 0.71 rms / sqrt(n): five times fewer of 64 x 64 know them to 0.075 and 0.025 rms,
+        before the filter. Odd numbers meet the even and the odd rows of a detector.
 
     Returns
     -------
@@ -75,18 +94,20 @@ def background_map(
     ValueError
         If shapes differ, or no cell has enough good pixels.
     """
-    _check_sizes(cell, filter_size)
+    _check_sizes(cell, filter_size, every)
     pixels = np.ascontiguousarray(image, np.float32)
     if pixels.ndim != 2:
         raise ValueError(f"image must have two dimensions, got shape {pixels.shape}")
     excluded = _excluded(pixels.shape, mask, weight)
-    found = _measure(pixels, excluded, cell, filter_size, threads)
     if mask_sources is None:
-        return found
+        return _measure(pixels, excluded, cell, filter_size, threads, every)
     if not mask_sources > 0:
         raise ValueError(f"mask_sources must be positive, got {mask_sources}")
-    sources = _sources(pixels, found, mask_sources)
-    return _measure(pixels, sources | excluded if excluded.size else sources, cell, filter_size, threads)
+    first = max(every, _FIRST_ROWS if cell >= _LEAST_SAMPLED else 1)
+    sources = _sources(pixels, _measure(pixels, excluded, cell, filter_size, threads, first), mask_sources)
+    if excluded.size:
+        np.logical_or(sources, excluded, out=sources)
+    return _measure(pixels, sources, cell, filter_size, threads, every)
 
 
 class Strips(Protocol):
@@ -120,7 +141,7 @@ def background_mesh(
     def measure(y0: int, y1: int) -> tuple[np.ndarray, np.ndarray]:
         image, weight, _ = pixels.read(Section(0, nx, y0, y1))
         bad = ~(np.asarray(weight, np.float32) > 0)
-        return _mesh(np.ascontiguousarray(image, np.float32), bad, np.array([0, y1 - y0]), columns)
+        return _mesh(np.ascontiguousarray(image, np.float32), bad, np.array([0, y1 - y0]), columns, 1)
 
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(measure, rows[:-1].tolist(), rows[1:].tolist()))
@@ -129,9 +150,11 @@ def background_mesh(
     return mesh, mesh_rms
 
 
-def _check_sizes(cell: int, filter_size: int) -> None:
+def _check_sizes(cell: int, filter_size: int, every: int = 1) -> None:
     if cell < 4 or filter_size < 1 or filter_size % 2 == 0:
         raise ValueError(f"cell must be at least 4 and filter_size odd, got {cell} and {filter_size}")
+    if not 1 <= every <= cell // 4:
+        raise ValueError(f"every {every} must be at least 1, and leave four rows of a cell of {cell}")
 
 
 def _excluded(shape, mask, weight) -> np.ndarray:
@@ -147,42 +170,57 @@ def _excluded(shape, mask, weight) -> np.ndarray:
     return excluded
 
 
-def _measure(pixels, excluded, cell, filter_size, threads) -> Background:
+def _measure(pixels, excluded, cell, filter_size, threads, every) -> Background:
     rows, columns = (cell_edges(length, cell) for length in pixels.shape)
     bands = [part for part in np.array_split(np.arange(rows.size - 1), threads) if part.size]
     with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(lambda b: _mesh(pixels, excluded, rows[b[0] : b[-1] + 2], columns), bands))
+        parts = list(pool.map(lambda b: _mesh(pixels, excluded, rows[b[0] : b[-1] + 2], columns, every), bands))
     mesh, mesh_rms = (fill_and_filter(np.concatenate(arrays), filter_size) for arrays in zip(*parts, strict=True))
-    rms = spread_mesh(mesh_rms, pixels.shape, overshoot=False, threads=threads)
-    return Background(spread_mesh(mesh, pixels.shape, threads=threads), rms, mesh, mesh_rms)
+    return Background(mesh, mesh_rms, pixels.shape, threads)
 
 
 def _sources(pixels, found: Background, threshold: float) -> np.ndarray:
     above = np.empty(pixels.shape, np.bool_)
-    count = _peaks(pixels, found.level, found.rms, np.float32(threshold), above)
+    least, most = np.float32(found.mesh_rms.min()), np.float32(found.mesh_rms.max())
+    meshes = (np.ascontiguousarray(mesh, np.float64) for mesh in (found.mesh, found.mesh_rms))
+    edges = np.linspace(0, pixels.shape[0], found.threads + 1).astype(int).tolist()
+    level, rms = (columns_of(mesh) for mesh in meshes)
+
+    def mark(y0: int, y1: int) -> int:
+        return int(_peaks(pixels, *level, *rms, least, most, np.float32(threshold), y0, y1, above))
+
+    with ThreadPoolExecutor(found.threads) as pool:
+        count = sum(pool.map(mark, edges[:-1], edges[1:]))
     wide = np.zeros_like(above)
     marked = _widened(above, _WINGS, wide) if count else 0
     return wide if marked < _MOST_MASKED * wide.size else binary_dilation(above, iterations=_CORES)
 
 
 @njit(nogil=True, cache=True)
-def _peaks(pixels, level, rms, threshold, above):
-    """Mark pixels where the mean of 3 x 3 stands above the noise of it; what lies beyond a border is as the border.
+def _peaks(pixels, levels, level_curvatures, spreads, spread_curvatures, least, most, threshold, y0, y1, above):
+    """Mark pixels where the mean of 3 x 3 stands above the noise of it, in the rows y0 to y1; return how many.
 
-    Return how many.
+    What lies beyond a border is as the border. Level and noise are those of the splines through the meshes.
     """
     ny, nx = pixels.shape
-    lines = np.empty((3, nx + 2), np.float32)
-    _residuals(pixels[0], level[0], lines[0])
+    shape = (ny, nx)
+    lines, sky, nodes = np.empty((3, nx + 2), np.float32), np.empty(nx, np.float32), np.empty(levels.shape[0])
+    for y in range(max(y0 - 1, 0), min(y0 + 1, ny)):
+        spread_part_of_row(levels, level_curvatures, shape, y, 0, nodes, sky)
+        _residuals(pixels[y], sky, lines[y % 3])
     count = 0
-    for y in range(ny):
+    limit = np.float32(3) * threshold
+    for y in range(y0, y1):
         if y + 1 < ny:
-            _residuals(pixels[y + 1], level[y + 1], lines[(y + 1) % 3])
+            spread_part_of_row(levels, level_curvatures, shape, y + 1, 0, nodes, sky)
+            _residuals(pixels[y + 1], sky, lines[(y + 1) % 3])
+        spread_part_of_row(spreads, spread_curvatures, shape, y, 0, nodes, sky)
         low, middle, high = lines[max(y - 1, 0) % 3], lines[y % 3], lines[min(y + 1, ny - 1) % 3]
-        limit = np.float32(3) * threshold
         for x in range(nx):
             left, centre = low[x] + middle[x] + high[x], low[x + 1] + middle[x + 1] + high[x + 1]
-            peak = left + centre + (low[x + 2] + middle[x + 2] + high[x + 2]) > limit * rms[y, x]
+            noise = sky[x] if sky[x] > least else least
+            noise = noise if noise < most else most
+            peak = left + centre + (low[x + 2] + middle[x + 2] + high[x + 2]) > limit * noise
             above[y, x] = peak
             count += peak
     return count
@@ -229,12 +267,13 @@ def _add_reach(row, reach, change, near):
 
 
 @njit(nogil=True, cache=True)
-def _take_cell(pixels, excluded, y0, y1, x0, x1, values):
-    """Copy a cell row by row, NaN in the place of what is left out; return how many pixels are good."""
+def _take_cell(pixels, excluded, y0, y1, x0, x1, every, values):
+    """Copy each so-many-th row of a cell, NaN in the place of what is left out; return how many pixels are good."""
     width, most, nothing = x1 - x0, np.float32(np.inf), np.float32(np.nan)
-    size = np.int32(0)
-    for y in range(y0, y1):
-        row, out = pixels[y, x0:x1], values[(y - y0) * width : (y - y0 + 1) * width]
+    size, start = np.int32(0), 0
+    for y in range(y0, y1, every):
+        row, out = pixels[y, x0:x1], values[start : start + width]
+        start += width
         if excluded.size:
             left_out = excluded[y, x0:x1]
             for x in range(width):
@@ -373,7 +412,7 @@ def _histogram_median(histogram, below, first, last, size):
 
 
 @njit(nogil=True, cache=True)
-def _mesh(pixels, excluded, rows, columns):
+def _mesh(pixels, excluded, rows, columns, every):
     """Return mode and sigma of each cell; NaN where too few pixels are good."""
     mesh = np.full((rows.size - 1, columns.size - 1), np.nan)
     sigmas = mesh.copy()
@@ -384,7 +423,8 @@ def _mesh(pixels, excluded, rows, columns):
     for j in range(rows.size - 1):
         for i in range(columns.size - 1):
             y0, y1, x0, x1 = rows[j], rows[j + 1], columns[i], columns[i + 1]
-            size, whole = _take_cell(pixels, excluded, y0, y1, x0, x1, values), (y1 - y0) * (x1 - x0)
+            size = _take_cell(pixels, excluded, y0, y1, x0, x1, every, values)
+            whole = (y1 - y0 + every - 1) // every * (x1 - x0)
             if size > 0 and size >= _LEAST_FILLED * whole:
                 mesh[j, i], sigmas[j, i] = _mode(values[:whole], room)
     return mesh, sigmas

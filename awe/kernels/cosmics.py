@@ -10,17 +10,21 @@ _REACH = 4
 """A pixel's verdict depends on the image this many pixels around it: 3 (median of 7 x 7) of 1 (median of 3 x 3)."""
 
 
+_LANES = 8
+"""Numbers of a window that are compared at once; room for windows is a multiple of it."""
+
+
 class _Work(NamedTuple):
-    """The image, its noise, and what was computed of it so far (NaN = not yet): few pixels need any of it."""
+    """The image, its noise, and the medians over 3 x 3 pixels that were computed so far: few pixels need one."""
 
     image: np.ndarray
     mask: np.ndarray
     variance: np.ndarray
     background: np.ndarray
     gain: float
-    noise: np.ndarray
-    significance: np.ndarray
     smooth: np.ndarray
+    smoothed: np.ndarray
+    """True where `smooth` is known."""
 
 
 def flag_cosmic_rays(
@@ -112,8 +116,7 @@ def _prepare(image, variance, gain, background, mask) -> _Work:
     blank = ~np.isfinite(clean)
     if blank.any():
         clean[blank] = np.broadcast_to(maps[1], shape)[blank]
-    caches = (np.full(shape, np.nan, np.float32) for _ in range(3))
-    return _Work(clean, bad, maps[0], maps[1], float(gain), *caches)
+    return _Work(clean, bad, maps[0], maps[1], float(gain), np.empty(shape, np.float32), np.zeros(shape, np.bool_))
 
 
 def _check_shapes(shape: tuple[int, int], **maps: np.ndarray) -> None:
@@ -177,15 +180,26 @@ def _screen(work, limit, near):
 
 @njit(nogil=True, cache=True)
 def _median(values, size):
-    """Return the median of the first values, which are reordered: insertion is quickest for so few."""
-    for k in range(1, size):
+    """Return the median of the first values; those after them are overwritten.
+
+    Of an odd number it is the value that as many others are below as above: counted by many comparisons at once, that
+    is quicker than to sort so few.
+    """
+    if size % 2 == 0:
+        values[:size].sort()
+        return np.float32(0.5) * (values[size // 2 - 1] + values[size // 2])
+    end = (size + _LANES - 1) // _LANES * _LANES
+    values[size:end] = np.float32(np.inf)
+    half = np.int32(size // 2)
+    for k in range(size):
         value = values[k]
-        j = k - 1
-        while j >= 0 and values[j] > value:
-            values[j + 1] = values[j]
-            j -= 1
-        values[j + 1] = value
-    return np.float32(0.5) * (values[(size - 1) // 2] + values[size // 2])
+        below, upto = np.int32(0), np.int32(0)
+        for other in values[:end]:
+            below += np.int32(other < value)
+            upto += np.int32(other <= value)
+        if below <= half and upto > half:
+            return value
+    return values[0]
 
 
 @njit(nogil=True, cache=True)
@@ -200,48 +214,70 @@ def _window_median(image, y, x, radius, values):
 
 @njit(nogil=True, cache=True)
 def _noise(work, y, x, values):
-    if np.isnan(work.noise[y, x]):
-        light = _window_median(work.image, y, x, 2, values) - _at(work.background, y, x)
-        work.noise[y, x] = np.sqrt(_at(work.variance, y, x) + max(light, np.float32(0)) / work.gain)
-    return work.noise[y, x]
+    light = _window_median(work.image, y, x, 2, values) - _at(work.background, y, x)
+    return np.sqrt(_at(work.variance, y, x) + max(light, np.float32(0)) / work.gain)
 
 
 @njit(nogil=True, cache=True)
-def _significance(work, y, x, values):
-    """Return the Laplacian of a pixel in units of its noise."""
-    if np.isnan(work.significance[y, x]):
-        laplacian = _laplacian(work, y, x)
-        work.significance[y, x] = laplacian / (2 * _noise(work, y, x, values)) if laplacian > 0 else 0.0
-    return work.significance[y, x]
+def _exceeds(work, y, x, limit, values):
+    """Return whether the Laplacian of a pixel, in units of its noise, exceeds a limit above 0.
+
+    The noise is that of a median over 25 pixels; to compare these with one value is quicker than to find it.
+    """
+    ny, nx = work.image.shape
+    laplacian = _laplacian(work, y, x)
+    most = (laplacian / (2 * limit)) ** 2 - _at(work.variance, y, x)
+    if most <= 0:
+        return False
+    if y < 2 or x < 2 or y >= ny - 2 or x >= nx - 2:
+        return laplacian > 2 * limit * _noise(work, y, x, values)
+    light, above = np.float32(most * work.gain + _at(work.background, y, x)), 0
+    for j in range(y - 2, y + 3):
+        for value in work.image[j, x - 2 : x + 3]:
+            above += value >= light
+    return above <= 12
 
 
 @njit(nogil=True, cache=True)
-def _sharpness(work, y, x, window, values):
-    """Return the significance less its median over 5 x 5 pixels, which takes out extended objects."""
-    size = 0
-    for j in range(max(y - 2, 0), min(y + 3, work.image.shape[0])):
-        for i in range(max(x - 2, 0), min(x + 3, work.image.shape[1])):
-            window[size] = _significance(work, j, i, values)
-            size += 1
-    return work.significance[y, x] - _median(window, size)
+def _stands_out(work, y, x, significance, limit, values):
+    """Return whether a significance less its median over 5 x 5 pixels, extended objects taken out, exceeds a limit.
+
+    It does if more than half of the pixels are less significant by that much.
+    """
+    least = significance - limit
+    if least <= 0:
+        return False
+    first_j, last_j = max(y - 2, 0), min(y + 3, work.image.shape[0])
+    first_i, last_i = max(x - 2, 0), min(x + 3, work.image.shape[1])
+    half = (last_j - first_j) * (last_i - first_i) // 2
+    more = less = 0
+    for j in range(first_j, last_j):
+        for i in range(first_i, last_i):
+            if _exceeds(work, j, i, least, values):
+                more += 1
+            else:
+                less += 1
+            if more > half or less > half:
+                return less > half
+    return False
 
 
 @njit(nogil=True, cache=True)
 def _fine_structure(work, y, x, window, values):
-    """Return how a pixel's surroundings of 3 x 3 stand out from those of 7 x 7, in units of the noise."""
+    """Return how a pixel's surroundings of 3 x 3 stand out from those of 7 x 7, adu."""
     size = 0
     for j in range(max(y - 3, 0), min(y + 4, work.image.shape[0])):
         for i in range(max(x - 3, 0), min(x + 4, work.image.shape[1])):
-            if np.isnan(work.smooth[j, i]):
+            if not work.smoothed[j, i]:
                 work.smooth[j, i] = _window_median(work.image, j, i, 1, values)
+                work.smoothed[j, i] = True
             window[size] = work.smooth[j, i]
             size += 1
-    structure = work.smooth[y, x] - _median(window, size)
-    return max(structure / _noise(work, y, x, values), _FAINTEST_STRUCTURE)
+    return work.smooth[y, x] - _median(window, size)
 
 
 @njit(nogil=True, cache=True)
-def _grow(work, seeds, limit, window, values, flags):
+def _grow(work, seeds, limit, values, flags):
     """Flag neighbours of the seeds that exceed the limit; return the seeds and what was added."""
     ny, nx = work.image.shape
     found = np.empty(9 * seeds.size, np.int64)
@@ -250,10 +286,10 @@ def _grow(work, seeds, limit, window, values, flags):
     for position in seeds:
         for j in range(max(position // nx - 1, 0), min(position // nx + 2, ny)):
             for i in range(max(position % nx - 1, 0), min(position % nx + 2, nx)):
-                if flags[j, i] or work.mask[j, i]:
+                if flags[j, i] or work.mask[j, i] or not _exceeds(work, j, i, limit, values):
                     continue
-                # Their own significance bounds the sharpness, and is cheaper.
-                if _significance(work, j, i, values) > limit and _sharpness(work, j, i, window, values) > limit:
+                significance = _laplacian(work, j, i) / (2 * _noise(work, j, i, values))
+                if _stands_out(work, j, i, significance, limit, values):
                     flags[j, i] = True
                     found[size] = j * nx + i
                     size += 1
@@ -264,26 +300,30 @@ def _grow(work, seeds, limit, window, values, flags):
 def _flag(work, candidates, limit, object_limit, neighbour_fraction, flags):
     """Flag cosmic rays among the candidates, and their neighbours; return the positions flagged in this round."""
     nx = work.image.shape[1]
-    window, values = np.empty(49, np.float32), np.empty(25, np.float32)
+    window, values = np.empty(7 * _LANES, np.float32), np.empty(4 * _LANES, np.float32)
     seeds, size = np.empty(candidates.size, np.int64), 0
     for position in candidates:
         y, x = position // nx, position % nx
-        if work.mask[y, x] or flags[y, x] or _significance(work, y, x, values) <= limit:
+        if work.mask[y, x] or flags[y, x] or not _exceeds(work, y, x, limit, values):
             continue
-        sharpness = _sharpness(work, y, x, window, values)
-        if sharpness > limit and sharpness > object_limit * _fine_structure(work, y, x, window, values):
+        noise = _noise(work, y, x, values)
+        significance = _laplacian(work, y, x) / (2 * noise)
+        if not _stands_out(work, y, x, significance, limit, values):
+            continue
+        structure = max(_fine_structure(work, y, x, window, values) / noise, _FAINTEST_STRUCTURE)
+        if _stands_out(work, y, x, significance, object_limit * structure, values):
             flags[y, x] = True
             seeds[size] = position
             size += 1
-    found = _grow(work, seeds[:size], limit, window, values, flags)
-    return _grow(work, found, neighbour_fraction * limit, window, values, flags)
+    found = _grow(work, seeds[:size], limit, values, flags)
+    return _grow(work, found, neighbour_fraction * limit, values, flags)
 
 
 @njit(nogil=True, cache=True)
 def _clean(work, found, flags):
     """Put the median of the good pixels around in place of each found pixel, and forget what was computed near it."""
     ny, nx = work.image.shape
-    values = np.empty(25, np.float32)
+    values = np.empty(4 * _LANES, np.float32)
     for position in found:
         y, x = position // nx, position % nx
         size = 0
@@ -295,7 +335,7 @@ def _clean(work, found, flags):
         work.image[y, x] = _median(values, size) if size else _at(work.background, y, x)
         for j in range(max(y - 2, 0), min(y + 3, ny)):
             for i in range(max(x - 2, 0), min(x + 3, nx)):
-                work.noise[j, i] = work.significance[j, i] = work.smooth[j, i] = np.nan
+                work.smoothed[j, i] = False
 
 
 @njit(nogil=True, cache=True)

@@ -16,17 +16,18 @@ from awe.processing.bias import flagged
 from awe.processing.products import Products
 from awe.processing.tasks import makes
 
-COARSE_CELL = 64
+COARSE_CELL, SOME_ROWS = 64, 5
+"""Cells, and each so-many-th row of them, that tell a sky which need not be known well."""
 SOURCES = 5.0
 """Pixels this many sigmas above the first background are left out of the second."""
 
 
-@makes(CosmicMap, version=2)
+@makes(CosmicMap, version=3)
 def make_cosmic_map(product: CosmicMap, products: Products) -> None:
     """Flag the pixels of a reduced frame that were hit by cosmic rays."""
     reduced, p = product.reduced, product.parameters
     image, bad = products.plane(reduced, "IMAGE"), products.plane(reduced, "FLAGS") > 0
-    sky = background_map(image, bad, cell=COARSE_CELL)
+    sky = background_map(image, bad, cell=COARSE_CELL, every=SOME_ROWS)
     mask = flag_cosmic_rays(
         image,
         sky.rms**2,
@@ -42,12 +43,12 @@ def make_cosmic_map(product: CosmicMap, products: Products) -> None:
     products.write(product, {"FLAGS": flagged(mask, PixelFlag.COSMIC)})
 
 
-@makes(SatelliteMap, version=1)
+@makes(SatelliteMap, version=2)
 def make_satellite_map(product: SatelliteMap, products: Products) -> None:
     """Flag the pixels of a reduced frame that lie in straight tracks of light across it."""
     reduced, p = product.reduced, product.parameters
     image, bad = products.plane(reduced, "IMAGE"), _flags(products, reduced, product.cosmics) > 0
-    sky = background_map(image, bad, cell=COARSE_CELL, mask_sources=SOURCES)
+    sky = background_map(image, bad, cell=COARSE_CELL, every=SOME_ROWS)
     tracks = find_tracks(image, sky.level, sky.rms, bad, p.threshold)
     mask = track_mask(image.shape, tracks, p.grow)
     product.count, product.n_tracks, product.bunit = int(mask.sum()), len(tracks), ""

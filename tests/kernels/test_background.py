@@ -128,6 +128,8 @@ def test_image_without_good_pixels_is_refused():
         ({"filter_size": 2}, "filter_size"),
         ({"mask": np.zeros((3, 3), bool)}, "mask has shape"),
         ({"mask_sources": 0.0}, "mask_sources"),
+        ({"cell": 16, "every": 5}, "every"),
+        ({"every": 0}, "every"),
     ],
 )
 def test_mistaken_arguments_are_refused(arguments, message):
@@ -188,3 +190,42 @@ def test_pixels_near_peaks_of_the_mean_of_nine_are_masked(sources):
     if expected.mean() >= 0.5:
         expected = binary_dilation(peaks, iterations=3)
     np.testing.assert_array_equal(_sources(image, found, 5.0), expected)
+
+
+@pytest.mark.parametrize("every", [3, 5])
+def test_a_sample_of_the_rows_tells_level_and_rms_within_its_error(every):
+    cells, cell = 24, 64
+    image = np.random.default_rng(every).normal(500, NOISE, (cells * cell, cells * cell)).astype(np.float32)
+    full, part = (background_map(image, cell=cell, filter_size=1, every=n) for n in (1, every))
+    # of n normal values, 2.5 median - 1.5 mean has the variance (6.25 pi / 2 + 2.25 - 7.5) / n, and sigma 1 / 2n; what
+    # a sample differs by from the whole is the difference of the two variances
+    fewer = cell * -(-cell // every)
+    share = 1 / fewer - 1 / cell**2
+    expected = NOISE * np.sqrt(4.567 * share), NOISE * np.sqrt(share / 2)
+    found = (part.mesh - full.mesh).std(), (part.mesh_rms - full.mesh_rms).std()
+
+    # clipping at 3 sigma, and the histogram, make both somewhat noisier; 576 cells tell a width to 3 per cent
+    assert found[0] == pytest.approx(expected[0], rel=0.15)
+    assert found[1] == pytest.approx(expected[1], rel=0.25)
+    assert abs((part.mesh - full.mesh).mean()) < 4 * found[0] / cells
+    assert abs((part.mesh_rms - full.mesh_rms).mean()) < 4 * found[1] / cells
+
+
+def test_a_sample_among_stars_is_near_the_whole():
+    image, _ = crowded(count=800)
+    full, part = (background_map(image, cell=64, every=n) for n in (1, 5))
+
+    # the median of 9 cells is 0.41 times as noisy as a cell, here 0.075 rms; stars add to it
+    assert (part.level - full.level).std() < 2 * 0.41 * 0.075 * NOISE
+    assert abs((part.level - full.level).mean()) < 0.01 * NOISE
+    assert part.rms.mean() == pytest.approx(full.rms.mean(), rel=0.01)
+
+
+def test_sources_are_masked_by_a_first_background_of_fewer_rows():
+    image, truth = crowded(count=1500)
+    found = background_map(image, cell=64, mask_sources=5.0)
+    mask = _sources(image, background_map(image, cell=64), 5.0)
+    thorough = background_map(image, mask, cell=64)
+
+    assert (found.level - thorough.level).std() < 0.01 * NOISE
+    assert (found.level - truth).mean() == pytest.approx((thorough.level - truth).mean(), abs=0.01 * NOISE)
