@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
@@ -18,12 +18,14 @@ from awe.errors import BadFile
 from awe.fits import Planes, open_planes, read_image
 from awe.fits_sections import MappedPlane, mapped_plane
 from awe.fits_writing import PlaneWriter, write_image
-from awe.kernels.mesh import SmoothImage
 from awe.kernels.wcs import Wcs
 from awe.model.frame import Calibration, FileBacked, Frame
 from awe.model.science import BackgroundFrame
 from awe.processing.provenance import cards_of
 from awe.store import Store
+
+if TYPE_CHECKING:
+    from awe.kernels.mesh import SmoothImage
 
 ROOM = 60
 """Characters that value and comment of a card may share."""
@@ -86,8 +88,10 @@ class Products:
         """Return one named plane of a product, of which sections are read."""
         return mapped_plane(self.path(frame), name)
 
-    def sky(self, background: BackgroundFrame) -> SmoothImage:
+    def sky(self, background: BackgroundFrame) -> "SmoothImage":
         """Return the sky of a frame, which is stored as a mesh."""
+        from awe.kernels.mesh import SmoothImage  # it needs the compiler, which who only looks does without
+
         assert background.naxis1 is not None
         assert background.naxis2 is not None
         return SmoothImage(self.plane(background, "MESH"), (background.naxis2, background.naxis1))

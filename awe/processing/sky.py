@@ -62,7 +62,7 @@ def _flags(products: Products, *frames: Frame | None) -> np.ndarray:
     return flags
 
 
-@makes(BackgroundFrame, version=7)
+@makes(BackgroundFrame, version=8)
 def make_background_frame(product: BackgroundFrame, products: Products) -> None:
     """Measure the sky below the sources; the planes are the meshes of it and of its noise (adu)."""
     reduced, p = product.reduced, product.parameters

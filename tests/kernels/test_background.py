@@ -4,8 +4,9 @@ import sep
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import binary_dilation, maximum_filter, uniform_filter
 
-from awe.kernels.background import _sources, background_map
+from awe.kernels.background import background_map
 from awe.kernels.mesh import cell_edges, fill_and_filter, spread_mesh
+from awe.kernels.source_mask import mask_of_sources
 
 NOISE = 20.0
 
@@ -189,7 +190,7 @@ def test_pixels_near_peaks_of_the_mean_of_nine_are_masked(sources):
     expected = maximum_filter(peaks, 17)
     if expected.mean() >= 0.5:
         expected = binary_dilation(peaks, iterations=3)
-    np.testing.assert_array_equal(_sources(image, found, 5.0), expected)
+    np.testing.assert_array_equal(mask_of_sources(image, found.mesh, found.mesh_rms, 5.0), expected)
 
 
 @pytest.mark.parametrize("every", [3, 5])
@@ -224,7 +225,8 @@ def test_a_sample_among_stars_is_near_the_whole():
 def test_sources_are_masked_by_a_first_background_of_fewer_rows():
     image, truth = crowded(count=1500)
     found = background_map(image, cell=64, mask_sources=5.0)
-    mask = _sources(image, background_map(image, cell=64), 5.0)
+    first = background_map(image, cell=64)
+    mask = mask_of_sources(image, first.mesh, first.mesh_rms, 5.0)
     thorough = background_map(image, mask, cell=64)
 
     assert (found.level - thorough.level).std() < 0.01 * NOISE

@@ -34,7 +34,7 @@ def test_fluxes_are_those_of_a_detection_on_the_frame(made, products):
             products.plane(reduced, "IMAGE"),
             products.plane(photometry.weight, "WEIGHT"),
             products.plane(photometry.weight, "FLAGS"),
-            background=products.plane(photometry.background, "IMAGE"),
+            background=products.sky(photometry.background).rows(),
             threshold=photometry.astrometry.parameters.threshold,
             gain=reduced.gain,
             apertures=diameters,
