@@ -99,7 +99,8 @@ def isophotes(
     if clean > 0:
         kept &= _survive(rows, np.argsort(-rows["flux"], kind="stable"), float(clean), *pixels.shape)
     new = np.where(kept, np.cumsum(kept) - 1, -1)
-    number = np.where(number >= 0, new[number], -1).astype(np.int32)
+    listed = number >= 0
+    number[listed] = new[number[listed]]
     order, starts = grouped(number, int(kept.sum()))
     return Isophotes(rows[kept], pixels, order, starts, number)
 

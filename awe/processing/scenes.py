@@ -61,7 +61,12 @@ def _scene(frame: Any, own_weight: Any, own_background: Any, products: Products)
     sky: Any = None
     if own_background is None and is_external(frame):  # nobody said whether its sky was subtracted
         weight = weights.rows("WEIGHT") if "WEIGHT" in weights else None
-        sky = background_map(planes.rows("IMAGE"), weight=weight, mask_sources=EXTERNAL_SKY_SIGMAS).level
+        try:
+            sky = background_map(planes.rows("IMAGE"), weight=weight, mask_sources=EXTERNAL_SKY_SIGMAS).level
+        except ValueError as cause:
+            raise TaskFailed(
+                f"{frame} has no sky to be measured above which sources could be found: {cause}"
+            ) from cause
     level = products.sky(own_background) if own_background is not None else None
 
     def read(y0: int, y1: int) -> Rows:
