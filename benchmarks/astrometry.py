@@ -61,7 +61,6 @@ def drawn(folder: Path, chip: tuple[int, int], exposures: int) -> dict[str, Any]
     """Write the same files as `prepared`: the true places of what is brighter than `FAINTEST`, with normal errors."""
     from awe.simulation.projection import nominal_projection
 
-    folder.mkdir(exist_ok=True)
     night = _Night(chip, exposures)
     bright = night.objects[night.objects["mag_r"] < FAINTEST]
     found = 0
@@ -184,8 +183,9 @@ def _columns(image: Any, weight: Any) -> fits.ColDefs:
     return fits.ColDefs([fits.Column(name, "1D", array=np.asarray(values, float)) for name, values in named])
 
 
-def awe(folder: Path) -> Work:
-    """Recognise the stars of all chips, and solve all exposures together."""
+def awe(folder: Path, lists: str = ".") -> Work:
+    """Recognise the stars of all chips, and solve all exposures together, whose files are in a folder in the folder."""
+    folder /= lists
     exposures, (ny, nx) = len(_truth(folder)["wcs"]), _truth(folder)["shape"]
 
     def call() -> Any:
@@ -213,8 +213,9 @@ def awe(folder: Path) -> Work:
     return Work(call, _sources(folder), "source", lambda s: _told(folder, [p.wcs for p in s.plates]))
 
 
-def scamp(folder: Path) -> Work:
+def scamp(folder: Path, lists: str = ".") -> Work:
     """Match and solve by SCAMP, with its best set-up."""
+    folder /= lists
     path = program("scamp")
     assert path is not None
     exposures = len(_truth(folder)["wcs"])

@@ -4,6 +4,8 @@ from benchmarks import packages, peers
 from benchmarks.measuring import Case
 
 COADDS = ("weighted", "clipped", "median")
+MOST_FOR_SCAMP = 16
+"""Exposures beyond which SCAMP is not run: its time grows by more than four for each four times as many."""
 LARGE_TILES = 8
 """Frames along each side of the large image in which sources are found."""
 
@@ -97,6 +99,16 @@ def astrometry() -> list[list[Case]]:
     return [
         [_awe(work, "astrometry:awe"), _program(work, ("scamp",), "scamp", "astrometry:scamp")],
     ]
+
+
+def of_exposures(counts: tuple[int, ...]) -> list[list[Case]]:
+    """Return the solution of more and more exposures; SCAMP has no part where it would take many minutes."""
+    groups = []
+    for n in counts:
+        work = f"lists of sources to coordinates, {n} exposures"
+        peer = _program(work, ("scamp",), "scamp", "astrometry:scamp", lists=f"{n}")
+        groups.append([_awe(work, "astrometry:awe", lists=f"{n}"), *([peer] if n <= MOST_FOR_SCAMP else [])])
+    return groups
 
 
 def of_mosaic() -> list[list[Case]]:

@@ -115,6 +115,22 @@ class Place:
         return folder
 
     @cached_property
+    def drawn(self) -> Path:
+        """Return the folder with lists of sources, drawn without images, of more and more exposures."""
+        folder = self._new("drawn")
+        for exposures in self.exposures:
+            say(f"drawing the sources of {exposures} exposures of a mosaic camera")
+            (folder / f"{exposures}").mkdir()
+            options = {"chip": self.survey["chip"], "exposures": exposures}
+            self.do(Case("draw", "awe", "astrometry:draw", options), folder / f"{exposures}")
+        return folder
+
+    @cached_property
+    def exposures(self) -> tuple[int, ...]:
+        """Return how many exposures are solved together, in growing order."""
+        return self.size((4, 16, 64), (4, 16))
+
+    @cached_property
     def mosaic(self) -> Path:
         """Return the folder of the chips of a mosaic camera."""
         chip = self.size((4612, 2048), (1024, 768))

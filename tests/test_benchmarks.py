@@ -5,17 +5,19 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 from click.testing import CliRunner
 
 from awe.cli import cli
 from awe.cli.setup import bench
-from benchmarks import cases, page, report
+from benchmarks import astrometry, cases, ldac, page, report
 from benchmarks.chapters import CHAPTERS
 from benchmarks.measuring import Case, Measured, measure
 
 GROUPS = [
     *cases.on_pixels(),
     *cases.astrometry(),
+    *cases.of_exposures((4, 64)),
     *cases.many_inputs((5,)),
     *cases.of_mosaic(),
     *cases.of_frames((4, 16)),
@@ -97,3 +99,23 @@ def test_frames_of_a_folder_are_for_one_chapter(given: list[str], said: str) -> 
     found = CliRunner().invoke(cli, ["bench", *given])
     assert found.exit_code != 0
     assert said in str(found.exception) + found.output
+
+
+def test_lists_that_are_drawn_can_be_read_and_solved(tmp_path: Path) -> None:
+    told = astrometry.drawn(tmp_path, (600, 600), 3)
+    lists = [ldac.read(tmp_path / f"exp{number}.cat") for number in range(3)]
+    work = astrometry.awe(tmp_path)
+
+    assert sum(len(rows) for each in lists for _, rows in each) == told["sources"] == work.amount
+    assert {header["NAXIS1"] for each in lists for header, _ in each} == {600}
+    # 0.1 pixel (25 mas) is typical of 30 stars a chip in each of 3 exposures, for 10 terms of a cubic: 25 sqrt(10 / 90)
+    assert work.tell(work.call())["µas off the truth (median chip)"] < 15_000
+
+
+def test_headers_in_lists_end_as_scamp_wants_them(tmp_path: Path) -> None:
+    header = fits.Header({"NAXIS": 2}).tostring(padding=False)
+    ldac.write(tmp_path / "a.cat", [(header, fits.ColDefs([fits.Column("X", "1D", array=[1.0])]))])
+
+    # SCAMP looks for END and blanks, and reads on and on without them
+    assert b"END" + b" " * 77 in (tmp_path / "a.cat").read_bytes()[2880 * 3 - 2880 :][:2880]
+    assert ldac.read(tmp_path / "a.cat")[0][0]["NAXIS"] == 2

@@ -1,6 +1,7 @@
 """Least squares for many plates that see the same stars, whose unknown positions are eliminated."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,10 @@ Indices = NDArray[np.int64]
 
 ROUGH, FINE, SPREAD = 1e-5, 1e-4, 1e-3
 """Relative accuracy of a step, which later steps improve; of a known vector's variance; of a random solution."""
-PROBES = 64
-"""Most solutions by which errors are told: beyond that many they are those of random ones, good to 6 %."""
+PROBES = 32
+"""Most solutions by which errors are told: beyond that many they are those of random ones, good to 9 %."""
+THREADS = 2
+"""Solutions for errors that are found at the same time."""
 MOST_ROUNDS = 2000
 
 
@@ -111,16 +114,19 @@ class Adjustment:
         turn : array (plates, 2, 2)
         """
         plates = len(terms)
-        if 2 * plates <= PROBES:
-            wanted = [self._unit(k, axis, terms, turn) for k in range(plates) for axis in (0, 1)]
-            found = [float(vector @ self._solved(vector, FINE)) for vector in wanted]
-            return np.array(found).reshape(plates, 2).mean(axis=1)
-        rng, total = np.random.default_rng(plates), np.zeros(plates)
-        for _ in range(PROBES):
-            values = self._solved(self._random(rng), SPREAD)
-            local = np.einsum("kij,kj->ki", self._d.mixing, values[self._d.columns]).reshape(plates, 2, -1)
-            total += (np.einsum("kab,kbm,km->ka", turn, local, terms) ** 2).mean(axis=1)
-        return total / PROBES
+        with ThreadPoolExecutor(THREADS) as pool:
+            if 2 * plates <= PROBES:
+                wanted = [self._unit(k, axis, terms, turn) for k in range(plates) for axis in (0, 1)]
+                found = list(pool.map(lambda vector: float(vector @ self._solved(vector, FINE)), wanted))
+                return np.array(found).reshape(plates, 2).mean(axis=1)
+            rngs = [np.random.default_rng(seed) for seed in np.random.SeedSequence(plates).spawn(PROBES)]
+            squares = pool.map(lambda rng: self._squares(self._solved(self._random(rng), SPREAD), terms, turn), rngs)
+            return np.sum(list(squares), axis=0) / PROBES
+
+    def _squares(self, values: Array, terms: Array, turn: Array) -> Array:
+        """Return how far (mean square of both coordinates) parameters move a position on each plate."""
+        local = np.einsum("kij,kj->ki", self._d.mixing, values[self._d.columns]).reshape(len(terms), 2, -1)
+        return np.asarray((np.einsum("kab,kbm,km->ka", turn, local, terms) ** 2).mean(axis=1))
 
     def _unit(self, plate: int, axis: int, terms: Array, turn: Array) -> Array:
         """Return by which factors the parameters change one coordinate of a position."""
