@@ -1,6 +1,8 @@
 """The migrations make the tables of the model, no more and no less, on both databases."""
 
 import sqlite3
+import subprocess
+import sys
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, Table, func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 import awe.database
-from awe.database import check_schema, newest_revision, open_checked, open_engine, revision, upgrade
+from awe.database import alembic_config, check_schema, newest_revision, open_checked, open_engine, revision, upgrade
 from awe.errors import BadRequest, DatabaseUnavailable
 from awe.model import Base
 
@@ -210,3 +213,12 @@ def test_an_upgrade_that_breaks_links_changes_nothing(tmp_path):
 
     assert revision(engine) == "0002"
     engine.dispose()
+
+
+def test_the_newest_migration_is_told_by_the_names_of_the_files() -> None:
+    assert newest_revision() == ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
+def test_looking_at_the_schema_does_not_load_the_tool_that_changes_it() -> None:
+    code = "import sys, awe.database as d; d.revision(d.open_engine('sqlite://')); assert 'alembic' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
