@@ -20,7 +20,7 @@ from awe.model.persistent import Persistent, persistent_class
 from awe.model.queries import Query, connect_queries
 from awe.processing import plan as planning
 from awe.processing import requests, staleness
-from awe.processing.engine import Outcome, execute
+from awe.processing.engine import Outcome, execute, get_ready
 from awe.processing.orders import Order
 from awe.processing.worker import Result
 from awe.services.image_client import ImageClient, form_of
@@ -143,6 +143,7 @@ def _plan(session: Session, cls: Any, parameters: dict[Any, dict[str, Any]] | No
 
 def make(cls: Any, parameters: dict[Any, dict[str, Any]] | None = None, **given: Any) -> list[Any]:
     """Make what `plan` with the same arguments shows, and return the targets; what fails is told, with its reason."""
+    get_ready(context.settings)
     with Session(context.session.get_bind(), autoflush=False) as session:
         ahead = _plan(session, _class(cls), parameters, given)
     context.session.rollback()  # no transaction stays open during the run

@@ -16,7 +16,7 @@ from awe.instruments import load_definitions
 from awe.local import start_data_server
 from awe.model import Coadd, HotPixelMap, Job, MasterFlatFrame, RawScienceFrame, SourceList, WeightFrame
 from awe.processing.catalogues import add_catalogue
-from awe.processing.engine import execute
+from awe.processing.engine import execute, get_ready
 from awe.processing.ingest import Ingester
 from awe.processing.plan import plan
 from awe.processing.products import Products
@@ -67,6 +67,7 @@ def observed(folder: Path, night_plan: NightPlan, made: tuple[type, ...]) -> dic
 
 
 def _made(engine: Engine, settings: Any, cls: type) -> None:
+    get_ready(settings)
     with Session(engine) as session:
         outcome = execute(plan(session, targets(session, cls)), engine, settings)
     if outcome.failed:

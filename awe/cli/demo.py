@@ -33,7 +33,7 @@ from awe.model.lineage import Wanted
 from awe.model.persistent import Persistent
 from awe.model.raw import RawScienceFrame
 from awe.processing.catalogues import add_catalogue
-from awe.processing.engine import Outcome, execute
+from awe.processing.engine import Outcome, execute, get_ready
 from awe.processing.ingest import Ingester, find_files
 from awe.processing.plan import Plan
 from awe.processing.plan import plan as plan_of
@@ -176,6 +176,7 @@ def _ingest(state: Demo, data: Path) -> None:
 def _make(state: Demo) -> Outcome:
     """Make coadds, source lists and associate lists of every target in every filter."""
     engine, place = state.place.engine, state.place
+    get_ready(state.settings)
     with place.session() as session:
         before = _counts(session)
         plan = plan_everything(session)

@@ -18,7 +18,7 @@ from awe.cli.workplace import Workplace, with_workers, works
 from awe.errors import BadRequest, MissingInput
 from awe.model.lineage import inputs, parameter_default, parameters_of
 from awe.model.persistent import concrete_classes, persistent_class
-from awe.processing.engine import execute
+from awe.processing.engine import execute, get_ready
 from awe.processing.plan import Plan
 from awe.processing.plan import plan as plan_of
 from awe.processing.requests import targets
@@ -151,6 +151,7 @@ def _make(place: Workplace, cls: Any, given: dict[str, Any]) -> int:
         return _show_plan(place, cls, given)
     place = with_workers(place, given["workers"])
     start = time.monotonic()
+    get_ready(place.settings)
     with place.session() as session:
         plan = planned(session, cls, given)
         there = [(t.object_id, str(t)) for t in plan.up_to_date]

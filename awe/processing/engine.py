@@ -8,6 +8,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from types import ModuleType
 from typing import Any
 
@@ -201,8 +203,20 @@ def _own_main() -> Iterator[None]:
         sys.modules["__main__"] = users
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def get_ready(settings: Settings) -> None:
+    """Start the process that workers come from: it loads their modules while the plan is made."""
+    if settings.workers > 1:
+        _context()
+        with _own_main():
+            forkserver.ensure_running()
+
+
+def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["awe.processing.preload"])
+    return context
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
     own = os.getpid(), process_started(os.getpid())
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=begin, initargs=own)
+    return ProcessPoolExecutor(workers, mp_context=_context(), initializer=begin, initargs=own)
