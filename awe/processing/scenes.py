@@ -9,11 +9,12 @@ import numpy as np
 from awe.errors import TaskFailed
 from awe.kernels.background import background_map
 from awe.kernels.planes import Rows, Scene
-from awe.kernels.regions import WHOLE_PIXELS
 from awe.model.lineage import is_external
 from awe.processing.grids import other_pixels
 from awe.processing.products import Products
 
+LARGEST_CHIP = 1 << 24
+"""Pixels of the largest image of which several are worked on at a time."""
 EXTERNAL_SKY_SIGMAS = 5.0
 """Significance of what is left out when the sky of a frame made elsewhere is measured."""
 
@@ -85,7 +86,7 @@ def _scene(frame: Any, own_weight: Any, own_background: Any, products: Products)
 def threads_for(scene: Scene) -> int:
     """Return on how many threads to work: chips share the cores among processes, a large coadd has them for itself."""
     ny, nx = scene.shape
-    return (os.cpu_count() or 1) if ny * nx > WHOLE_PIXELS else 1
+    return (os.cpu_count() or 1) if ny * nx > LARGEST_CHIP else 1
 
 
 @dataclass(frozen=True)
