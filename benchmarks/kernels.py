@@ -1,7 +1,6 @@
 """The kernels of awe and what does the same in other libraries, on frames of the scene."""
 
 import io
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -31,14 +30,7 @@ from awe.kernels.wcs import Wcs, tan
 from awe.kernels.weight import inverse_variance
 from benchmarks.child import Work
 from benchmarks.packages import rates
-
-THREADS = 2
-
-
-def described(folder: Path) -> dict[str, Any]:
-    """Return what is known of the scene."""
-    found: dict[str, Any] = json.loads((folder / "scene/scene.json").read_text())
-    return found
+from benchmarks.sky_truth import THREADS, described
 
 
 def plane(folder: Path, name: str, number: int = 0) -> np.ndarray:

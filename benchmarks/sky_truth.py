@@ -1,15 +1,23 @@
 """What is found in a frame of the scene, beside what was put into it. Imports nothing heavy."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+THREADS = 2
 NEAR = 2.0
 """Pixels within which a source is the object."""
 FALSE_RATE = 0.01
 BRIGHT, ALONE = 100.0, 18.0
 """Signal to noise of a bright star; pixels within which it has no neighbour of more than 1 per mille of its light."""
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """Return what is known of the scene."""
+    found: dict[str, Any] = json.loads((folder / "scene/scene.json").read_text())
+    return found
 
 
 def truth(folder: Path, number: int = 0) -> Any:

@@ -14,8 +14,7 @@ from awe.kernels.planes import Rows, Scene
 from awe.kernels.psf_model import measure_with_psf, model_psf
 from awe.kernels.sections import Section
 from benchmarks.child import Work, own_memory
-from benchmarks.kernels import THREADS, described
-from benchmarks.sky_truth import against_truth, fluxes_against_truth
+from benchmarks.sky_truth import THREADS, against_truth, described, fluxes_against_truth
 
 
 @dataclass(frozen=True)

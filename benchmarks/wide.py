@@ -11,7 +11,8 @@ from awe.fits_sections import mapped_plane
 from awe.kernels.resample import Regridder
 from awe.kernels.wcs import Wcs, tan
 from benchmarks.child import Work, own_memory
-from benchmarks.kernels import THREADS, described, on_grid, write_coadd
+from benchmarks.kernels import on_grid, write_coadd
+from benchmarks.sky_truth import THREADS, described
 
 COLUMNS, ROWS = 25, 4
 """The frames lie in so many columns and rows, which overlap: three on a typical pixel."""
