@@ -45,5 +45,13 @@ def value_lines(values: Iterable[Held]) -> Iterator[ValueLine]:
 
 
 def _whole(part: Any) -> Any:
-    """Return a number with the digits that a position on the sky needs, whatever its unit."""
+    """Return a number with the digits that a position on the sky needs, whatever its unit; of a group, the plain values."""
+    if isinstance(part, dict):
+        return ", ".join(
+            f"{key} {_short(value)}" for key, value in part.items() if isinstance(value, int | float | str)
+        )
     return f"{part:.10g}" if isinstance(part, float) else part
+
+
+def _short(value: float | str) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

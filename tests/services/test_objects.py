@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from awe.config import Settings
 from awe.errors import StoreUnavailable
-from awe.model import Coadd, RegriddedFrame
+from awe.model import Coadd, GlobalAstrometry, RegriddedFrame
 from awe.services.app import create_app
 from awe.services.declared import fields_of
 from awe.services.images import offered_planes
@@ -254,3 +254,10 @@ def test_nonsense_is_refused_wherever_it_stands(client: FlaskClient, place: str)
         assert answer.status_code in (400, 404), text
         assert "<script>alert" not in answer.text
         assert "Set-Cookie" not in answer.headers
+
+
+def test_what_holds_values_for_each_frame_is_told_in_a_line_for_each_without_their_cards() -> None:
+    held = {"12": {"wcs": {"CRVAL1": 150.0}, "rms": 0.0123456, "rms_reference": None, "stars": 66}, "13": 1.23456789012}
+    lines = list(value_lines([NodeValue(fields_of(GlobalAstrometry)[0], held)]))
+
+    assert [line.value for line in lines] == ["rms 0.0123, stars 66", "1.23456789"]
