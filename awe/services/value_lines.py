@@ -45,7 +45,7 @@ def value_lines(values: Iterable[Held]) -> Iterator[ValueLine]:
 
 
 def _whole(part: Any) -> Any:
-    """Return a number with the digits that a position on the sky needs, whatever its unit; of a group, the plain values."""
+    """Return a number with the digits that a position on the sky needs; of a group, its plain values."""
     if isinstance(part, dict):
         return ", ".join(
             f"{key} {_short(value)}" for key, value in part.items() if isinstance(value, int | float | str)
