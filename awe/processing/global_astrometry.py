@@ -208,7 +208,7 @@ def _describe(product: GlobalAstrometry, members: list[_Member], solution: Globa
     if product.n_solved < len(members):
         reasons = Counter(product.left_out.values()).most_common()
         told = "; ".join(f"{count} as {why}" for why, count in reasons)
-        product.note(f"{len(members) - product.n_solved} frames could not be bound to the others: {told}")
+        product.note(f"{len(members) - product.n_solved} of {len(members)} frames could not be bound: {told}")
         product.flag(QualityFlag.ASTROMETRY_NOT_SOLVED)
 
 

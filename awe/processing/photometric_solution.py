@@ -63,7 +63,7 @@ class _Stars:
     common_error: float
 
 
-@makes(PhotometricSolution, version=2)
+@makes(PhotometricSolution, version=3)
 def make_photometric_solution(product: PhotometricSolution, products: Products) -> None:
     """Measure the stars of all exposures, and make their magnitudes agree with each other and with known ones."""
     members = _members(product)
@@ -203,7 +203,11 @@ def _describe(
     against = fit.standard_residual[used & tied]
     product.rms_standards = float(np.sqrt(np.mean(against**2))) if len(against) else None
     if product.n_solved < len(members):
-        product.note(f"{len(members) - product.n_solved} frames have too few stars in common with the others")
+        few = [int(n) for n, m in zip(counts, members, strict=True) if str(m.reduced.object_id) not in product.frames]
+        product.note(
+            f"{len(few)} of {len(members)} frames have too few stars in common with the others and the catalogue: "
+            f"at most {max(few)}, where {STARS_TO_BIND} are needed"
+        )
     if not known:
         product.note("no star of known magnitude is on them: zeropoints are relative, with a mean of 25 for the chips")
     if not known or product.n_solved < len(members):
