@@ -12,6 +12,8 @@ from awe.kernels.planes import Scene
 
 BAND_PIXELS = 1 << 20
 MOST_PIXELS_ABOVE = 0.5
+AT_ONCE = 128
+"""Pixels of a row that are looked at together: mostly none is above the threshold."""
 BRIDGE = 8
 """Bad pixels are bridged where they are no more than this in a row or column, lest they cut a source in two."""
 
@@ -118,17 +120,28 @@ def _larger(array, size):
 def _filter_row(image, row, column, smooth):
     """Filter one row; `column` holds, with a zero at each end, the sum of three rows."""
     ny, nx = image.shape
+    two, share = np.float32(2), np.float32(1 / 16)
+    middle, inner = image[row], column[1 : nx + 1]
     column[0] = column[nx + 1] = 0
     for x in range(nx):
-        column[x + 1] = 2 * image[row, x]
-    if row > 0:
-        for x in range(nx):
-            column[x + 1] += image[row - 1, x]
-    if row + 1 < ny:
-        for x in range(nx):
-            column[x + 1] += image[row + 1, x]
+        inner[x] = two * middle[x]
+    for other in (row - 1, row + 1):
+        if 0 <= other < ny:
+            beside = image[other]
+            for x in range(nx):
+                inner[x] += beside[x]
+    left, right = column[:nx], column[2 : nx + 2]
     for x in range(nx):
-        smooth[x] = (column[x] + 2 * column[x + 1] + column[x + 2]) * np.float32(1 / 16)
+        smooth[x] = (left[x] + two * inner[x] + right[x]) * share
+
+
+@njit(cache=True, nogil=True)
+def _any_above(smooth, variance, square):
+    """Return whether any value exceeds the root of `square` times its noise: without branches, many at a time."""
+    found = np.int32(0)
+    for x in range(smooth.size):
+        found += np.int32((smooth[x] > 0) & (smooth[x] * smooth[x] > square * variance[x]))
+    return found > 0
 
 
 @njit(cache=True, nogil=True)
@@ -147,10 +160,14 @@ def _above(image, variance, skipped, y0, threshold, counts):
             room = 2 * room + nx
             xs, ys, values, noises = _larger(xs, room), _larger(ys, room), _larger(values, room), _larger(noises, room)
         before = size
-        for x in range(nx):
-            value = smooth[x]
-            if value > 0 and value * value > square * variance[row, x]:
-                xs[size], ys[size], values[size], noises[size] = x, y0 + k, value, variance[row, x]
-                size += 1
+        for start in range(0, nx, AT_ONCE):
+            end = min(start + AT_ONCE, nx)
+            if not _any_above(smooth[start:end], variance[row, start:end], square):
+                continue
+            for x in range(start, end):
+                value = smooth[x]
+                if value > 0 and value * value > square * variance[row, x]:
+                    xs[size], ys[size], values[size], noises[size] = x, y0 + k, value, variance[row, x]
+                    size += 1
         counts[k] = size - before
     return xs[:size].copy(), ys[:size].copy(), values[:size].copy(), noises[:size].copy()

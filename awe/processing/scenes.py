@@ -9,6 +9,7 @@ import numpy as np
 from awe.errors import TaskFailed
 from awe.kernels.background import background_map
 from awe.kernels.planes import Rows, Scene
+from awe.kernels.sections import Section
 from awe.model.lineage import is_external
 from awe.processing.grids import other_pixels
 from awe.processing.products import Products
@@ -54,11 +55,13 @@ def _scene(frame: Any, own_weight: Any, own_background: Any, products: Products)
     if "IMAGE" not in planes:
         raise TaskFailed(f"{frame} holds no image in which sources could be found")
     ny, nx = planes.shape
-    weights = planes
     # neighbouring pixels of a regridded image are correlated: sums over many of them are noisier by this factor
     noise_scale = np.float32((getattr(frame, "noise_scale", None) or 1.0) ** 2)
+    told_by, weights = frame, planes
     if own_weight is not None:
-        weights, noise_scale = products.planes(own_weight), np.float32(1)
+        told_by, weights, noise_scale = own_weight, products.planes(own_weight), np.float32(1)
+    image = products.mapped(frame, "IMAGE")
+    weight_map, flag_map = (products.mapped(told_by, n) if n in weights else None for n in ("WEIGHT", "FLAGS"))
     sky: Any = None
     if own_background is None and is_external(frame):  # nobody said whether its sky was subtracted
         weight = weights.rows("WEIGHT") if "WEIGHT" in weights else None
@@ -71,14 +74,15 @@ def _scene(frame: Any, own_weight: Any, own_background: Any, products: Products)
     level = products.sky(own_background) if own_background is not None else None
 
     def read(y0: int, y1: int) -> Rows:
-        weight = weights.rows("WEIGHT", y0, y1) if "WEIGHT" in weights else None
+        rows = Section(0, nx, y0, y1)
+        weight = None if weight_map is None else weight_map.section(rows)
         if weight is not None and noise_scale != 1:
             weight = weight / noise_scale
-        flags = weights.rows("FLAGS", y0, y1) if "FLAGS" in weights else None
+        flags = None if flag_map is None else flag_map.section(rows)
         background: Any = 0.0 if sky is None else sky[y0:y1]
         if level is not None:
             background = level.rows(y0, y1)
-        return Rows(planes.rows("IMAGE", y0, y1), weight, flags, background)
+        return Rows(image.section(rows), weight, flags, background)
 
     return Scene(read, (ny, nx), getattr(frame, "gain", None) or np.inf)
 

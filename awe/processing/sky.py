@@ -39,7 +39,7 @@ def make_cosmic_map(product: CosmicMap, products: Products) -> None:
         neighbour_fraction=p.neighbours,
         iterations=p.iterations,
     )
-    product.count, product.bunit = int(mask.sum()), ""
+    product.count, product.bunit = int(np.count_nonzero(mask)), ""
     products.write(product, {"FLAGS": flagged(mask, PixelFlag.COSMIC)})
 
 
@@ -51,7 +51,7 @@ def make_satellite_map(product: SatelliteMap, products: Products) -> None:
     sky = background_map(image, bad, cell=COARSE_CELL, every=SOME_ROWS)
     tracks = find_tracks(image, sky.level, sky.rms, bad, p.threshold)
     mask = track_mask(image.shape, tracks, p.grow)
-    product.count, product.n_tracks, product.bunit = int(mask.sum()), len(tracks), ""
+    product.count, product.n_tracks, product.bunit = int(np.count_nonzero(mask)), len(tracks), ""
     product.tracks = [[round(v, 2) for v in (t.x0, t.y0, t.x1, t.y1, t.width, t.significance)] for t in tracks]
     products.write(product, {"FLAGS": flagged(mask, PixelFlag.SATELLITE)})
 
@@ -104,6 +104,6 @@ def _measure(product: WeightFrame, weight: np.ndarray, image: np.ndarray, sky: n
         raise ValueError("all pixels of the frame are bad: no weight can be given")
     weights = sample(weight, bad)
     product.median_weight = float(np.median(weights))
-    product.bad_fraction = float(bad.mean())
+    product.bad_fraction = np.count_nonzero(bad) / bad.size
     pulls = clipped_statistics((sample(image, bad) - sample(sky, bad)) * np.sqrt(weights))
     product.noise_ratio = pulls.sigma
