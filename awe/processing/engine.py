@@ -25,6 +25,7 @@ from awe.model.persistent import persistent_class
 from awe.processing.claims import process_started
 from awe.processing.orders import Order, filled, needs, orders
 from awe.processing.plan import Plan
+from awe.processing.tasks import check_processes
 from awe.processing.worker import Result, begin, carry_out
 
 Progress = Callable[[Order, Result | None, int, int], None]
@@ -69,6 +70,8 @@ def data_server(settings: Settings) -> Iterator[Settings]:
 
 def _prepared(plan: Plan, engine: Engine, settings: Settings) -> list[Order]:
     """Store the grid targets that the plan brings along, and return its orders."""
+    with short_transaction(engine) as session:
+        check_processes(session, {type(step.product).__name__ for step in plan.steps})
     for grid in plan.new_grids:
         grid.object_id = _stored(grid, engine, settings)
     return orders(plan)

@@ -74,7 +74,7 @@ def make_background_frame(product: BackgroundFrame, products: Products) -> None:
     products.write_meshes(product, meshes, image.shape)
 
 
-@makes(WeightFrame, version=3)
+@makes(WeightFrame, version=4)
 def make_weight_frame(product: WeightFrame, products: Products) -> None:
     """Compute the inverse variance of each pixel of a reduced frame, and join its flags."""
     reduced = product.reduced

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from awe import __version__
-from awe.errors import BadRequest
+from awe.errors import BadRequest, DatabaseUnavailable
 from awe.model.lineage import parameter_default
 from awe.model.persistent import Process
 
@@ -87,6 +87,18 @@ def register_processes(session: Session) -> list[str]:
             row.parameters = json.dumps(described_parameters(task.product_class))
             said.append(f"the code of {task.name} changed without a new version ({task.version})")
     return said
+
+
+def check_processes(session: Session, class_names: set[str]) -> None:
+    """Raise DatabaseUnavailable if a task of this program is not in the process catalogue, and say the remedy."""
+    known = {(name, version) for name, version in session.execute(select(Process.product_class, Process.version))}
+    for task in tasks().values():
+        name = task.product_class.__name__
+        if name in class_names and (name, task.version) not in known:
+            raise DatabaseUnavailable(
+                f"{task.name} version {task.version} of this program is not in the process catalogue of the database: "
+                "bring it up to date with `awe upgrade`"
+            )
 
 
 def _row(task: Task, code: str) -> Process:

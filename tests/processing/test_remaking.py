@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from awe.database import short_transaction
+from awe.errors import DatabaseUnavailable
 from awe.kernels.combine import Combine
 from awe.model import (
     AstrometricParameters,
@@ -175,6 +176,13 @@ def test_a_new_version_of_the_last_task_remakes_its_product_alone(made, raise_ve
     with made.session() as session:
         newest = session.get(SourceList, next(iter(outcome.made.values())))
         assert (newest.process.name, newest.process.version) == ("make_source_list", before + 1)
+
+
+def test_a_version_that_the_database_does_not_know_is_named_with_the_remedy(made, raise_version):
+    raise_version(SourceList)
+    with pytest.raises(DatabaseUnavailable, match=r"make_source_list version \d+ of this program .* `awe upgrade`"):
+        made.make(SourceList, object="SIM-A")
+    assert list(reasons(made)) == [("SourceList", only(made.labels(SourceList))[1])]
 
 
 def test_a_better_calibration_remakes_what_used_the_one_it_eclipses(made):
