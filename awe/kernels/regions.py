@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from awe.kernels.photometry import Plane
 from awe.kernels.planes import Scene
 
-WHOLE_PIXELS = 1 << 21
-"""A scene up to this size is one region: 29 Mbyte."""
+WHOLE_PIXELS = 1 << 24
+"""A scene up to this size is one region, 14 bytes a pixel: bands would read the rows between them twice."""
 BAND_ROWS, MARGIN = 512, 256
 """Rows that share a region, and the most on both sides of them that sources of theirs may need."""
 CHUNK_PIXELS = 1 << 19

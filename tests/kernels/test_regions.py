@@ -16,6 +16,11 @@ def image():
     return np.arange(SHAPE[0] * SHAPE[1], dtype=np.float32).reshape(SHAPE)
 
 
+@pytest.fixture(autouse=True)
+def small_images_are_large(monkeypatch):
+    monkeypatch.setattr(regions, "WHOLE_PIXELS", 1 << 21)
+
+
 def visited(image, x, y, reach, threads=1):
     """Return for each source the regions (rows, columns) that it was seen in, and the most pixels of a region."""
     seen, largest = [[] for _ in x], [0]
