@@ -25,6 +25,7 @@ from awe.kernels.detection import catalogue_of, find, stars
 from awe.kernels.field_solution import Detected
 from awe.kernels.flatfield import Flat, master_flat
 from awe.kernels.global_astrometry import solve
+from awe.kernels.mesh import SmoothImage
 from awe.kernels.noise import DetectorNoise, read_noise
 from awe.kernels.overscan import overscan_level
 from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
@@ -79,7 +80,10 @@ def _detector() -> None:
     master_flat(pair, pair)
     master_flat(None, pair)
     bad = np.zeros(flat.shape, np.bool_)
-    sky = background_map(frames[0], bad, cell=64, mask_sources=5.0)
+    bright = frames[0].copy()
+    bright[60:66, 60:66] += 500
+    sky = background_map(bright, bad, cell=64, mask_sources=5.0)
+    SmoothImage(sky.mesh.astype(np.float32), flat.shape).rows()
     hit = frames[0].copy()
     hit[50, 50:53] += 500
     flag_cosmic_rays(hit, sky.rms**2, 1.5, sky.level, bad)
@@ -93,6 +97,7 @@ def _sources() -> None:
     wcs = tan(150.0, 2.0, 0.25, SIZE, SIZE)
     image, x, y, flux = _made_up()
     flags = np.zeros(image.shape, np.uint8)
+    flags.setflags(write=False)  # as a mapped file is
     sky = background_map(image, cell=64)
     weight = np.full(image.shape, 1 / 25, np.float32)
     where = scene(Rows(image, weight, flags, sky.level), 1.5)
