@@ -157,7 +157,7 @@ def spline_slopes(t, slopes):
 
 
 @njit(cache=True, nogil=True)
-def spline_axis(size, side, fine, centre, first, weights, slopes):
+def spline_axis(size, side, fine, centre):
     """Prepare the interpolation along one axis: `size` pixels of the image, from a picture of `side` pixels.
 
     Parameters
@@ -166,9 +166,13 @@ def spline_axis(size, side, fine, centre, first, weights, slopes):
         Pixels of the picture per pixel of the image.
     centre : float
         Place of the star on the axis of the image.
+
+    Returns
+    -------
     first : array of size int, weights, slopes : arrays (size, 4)
-        Filled: the first of the four pixels of the picture (-1 = beyond it), and what they are multiplied by.
+        The first of the four pixels of the picture (-1 = beyond it), and what they are multiplied by.
     """
+    first, weights, slopes = np.empty(size, np.int64), np.zeros((size, 4)), np.zeros((size, 4))
     for i in range(size):
         place = (i - centre) * fine + (side - 1) / 2
         k = int(np.floor(place))
@@ -178,6 +182,7 @@ def spline_axis(size, side, fine, centre, first, weights, slopes):
         first[i] = k - 1
         spline_weights(place - k, weights[i])
         spline_slopes(place - k, slopes[i])
+    return first, weights, slopes
 
 
 @njit(cache=True, nogil=True)
@@ -195,11 +200,8 @@ def draw(local, fine, x, y, out):
     """
     side = local.shape[0]
     ny, nx = out.shape
-    columns, rows = np.empty(nx, np.int64), np.empty(ny, np.int64)
-    along, slope_x = np.zeros((nx, 4)), np.zeros((nx, 4))
-    across, slope_y = np.zeros((ny, 4)), np.zeros((ny, 4))
-    spline_axis(nx, side, fine, x, columns, along, slope_x)
-    spline_axis(ny, side, fine, y, rows, across, slope_y)
+    columns, along, _ = spline_axis(nx, side, fine, x)
+    rows, across, _ = spline_axis(ny, side, fine, y)
     for j in range(ny):
         if rows[j] < 0:
             continue

@@ -18,8 +18,7 @@ MODEL_ERROR = 0.01
 def enlarge(coefficients, fine, out):
     """Fill a picture `fine` times as large as that of the coefficients."""
     side, size = coefficients.shape[0], out.shape[0]
-    first, weights, slopes = np.empty(size, np.int64), np.zeros((size, 4)), np.zeros((size, 4))
-    spline_axis(size, side, 1 / fine, (size - 1) / 2, first, weights, slopes)
+    first, weights, _ = spline_axis(size, side, 1 / fine, (size - 1) / 2)
     for j in range(size):
         for i in range(size):
             if first[i] < 0 or first[j] < 0:

@@ -43,13 +43,6 @@ def _span(first, side):
 
 
 @njit(cache=True, nogil=True)
-def _axis(size, side, fine, centre):
-    first, weights, slopes = np.empty(size, np.int64), np.zeros((size, 4)), np.zeros((size, 4))
-    spline_axis(size, side, fine, centre, first, weights, slopes)
-    return first, weights, slopes
-
-
-@njit(cache=True, nogil=True)
 def star_light(local, fine, x, y, light, by_x, by_y):
     """Fill in a star of unit flux, and its derivatives by the place of the star.
 
@@ -66,8 +59,8 @@ def star_light(local, fine, x, y, light, by_x, by_y):
     """
     ny, nx = light.shape
     side = local.shape[0]
-    columns, along, slope_x = _axis(nx, side, fine, x)
-    rows, across, slope_y = _axis(ny, side, fine, y)
+    columns, along, slope_x = spline_axis(nx, side, fine, x)
+    rows, across, slope_y = spline_axis(ny, side, fine, y)
     low, high = _span(rows, side)
     line, steep = np.zeros((high - low, nx)), np.zeros((high - low, nx))
     for i in range(nx):
@@ -108,8 +101,8 @@ def coefficients_of(residual, terms, fine, x, y, out):
     """
     ny, nx = residual.shape
     side = out.shape[1]
-    columns, along, _ = _axis(nx, side, fine, x)
-    rows, across, _ = _axis(ny, side, fine, y)
+    columns, along, _ = spline_axis(nx, side, fine, x)
+    rows, across, _ = spline_axis(ny, side, fine, y)
     line, back = np.zeros((side, nx)), np.empty(side)
     for j in range(ny):
         if rows[j] >= 0:
@@ -136,8 +129,8 @@ def add_star(pictures, terms, fine, x, y, flux, out):
     """Add a star to a box of pixels, of which (x, y) counts from the first."""
     ny, nx = out.shape
     side = pictures.shape[1]
-    columns, along, _ = _axis(nx, side, fine, x)
-    rows, across, _ = _axis(ny, side, fine, y)
+    columns, along, _ = spline_axis(nx, side, fine, x)
+    rows, across, _ = spline_axis(ny, side, fine, y)
     low, high = _span(rows, side)
     left, right = _span(columns, side)
     if low == high or left == right:
