@@ -222,3 +222,60 @@ def test_the_newest_migration_is_told_by_the_names_of_the_files() -> None:
 def test_looking_at_the_schema_does_not_load_the_tool_that_changes_it() -> None:
     code = "import sys, awe.database as d; d.revision(d.open_engine('sqlite://')); assert 'alembic' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_parameters_keep_their_values_under_other_names_and_get_them_back(fresh):
+    alembic_do(fresh, "upgrade", "0015")
+    before = MetaData()
+    before.reflect(fresh)
+    values = {
+        "backgroundframe": {"param_cell": 96, "param_filter_size": 5},
+        "fringeframe": {"param_cell": 200},
+        "astrometricparameters": {"param_threshold": 7.5},
+        "globalastrometry": {"param_threshold": 6.5},
+        "regriddedframe": {"param_kernel": "lanczos4"},
+    }
+    with fresh.begin() as connection:
+        for table in before.sorted_tables:
+            if table.name != "alembic_version":
+                connection.execute(insert(table), [plausible(table) | values.get(table.name, {})])
+
+    upgrade(fresh)
+
+    def found(query: str) -> tuple[Any, ...]:
+        with fresh.connect() as connection:
+            return tuple(connection.execute(text(query)).one())
+
+    assert found("SELECT param_back_size, param_back_filtersize FROM backgroundframe") == (96, 5)
+    assert found("SELECT param_back_size FROM fringeframe") == (200,)
+    assert found("SELECT param_detect_thresh FROM astrometricparameters") == (7.5,)
+    assert found("SELECT param_detect_thresh FROM globalastrometry") == (6.5,)
+    assert found("SELECT param_oversampling, oversampled FROM regriddedframe") == (0, None)
+
+    alembic_do(fresh, "downgrade", "0015")
+
+    assert found("SELECT param_cell, param_filter_size FROM backgroundframe") == (96, 5)
+    assert found("SELECT param_threshold FROM astrometricparameters") == (7.5,)
+    after = MetaData()
+    after.reflect(fresh)
+    assert {t.name: {c.name: c.comment for c in t.columns} for t in after.sorted_tables} == {
+        t.name: {c.name: c.comment for c in t.columns} for t in before.sorted_tables
+    }
+
+
+def test_frames_made_elsewhere_get_no_parameters_by_an_upgrade(fresh):
+    alembic_do(fresh, "upgrade", "0015")
+    before = MetaData()
+    before.reflect(fresh)
+    with fresh.begin() as connection:
+        for table in before.sorted_tables:
+            if table.name != "alembic_version":
+                connection.execute(insert(table), [plausible(table)])
+
+    upgrade(fresh)
+
+    with fresh.connect() as connection:
+        assert connection.execute(text("SELECT param_kernel, param_oversampling FROM regriddedframe")).one() == (
+            None,
+            None,
+        )

@@ -52,13 +52,17 @@ class AstrometricParameters(FileBacked, Persistent):
 
     @dataclass(frozen=True)
     class Parameters:
-        threshold: float = parameter(5.0, "detection threshold of stars, those of photometry too", unit="sigma")
-        degree: int = parameter(3, "highest degree of the polynomial")
+        detect_thresh: float = parameter(
+            5.0, "detection threshold of stars, those of photometry too (DETECT_THRESH)", unit="sigma"
+        )
+        degree: int = parameter(3, "highest degree of the polynomial (DISTORT_DEGREES)")
         radius: float = parameter(
-            2.0, "largest distance of a star from its reference after the first fit", unit="arcsec"
+            2.0, "largest distance of a star from its reference after the first fit (CROSSID_RADIUS)", unit="arcsec"
         )
         maximum_offset: float = parameter(
-            120.0, "pointing error that is searched first; then half the diagonal of the frame", unit="arcsec"
+            120.0,
+            "pointing error that is searched first (POSITION_MAXERR); then half the diagonal of the frame",
+            unit="arcsec",
         )
-        sigma_clip: float = parameter(4.0, "rejection of outliers", unit="sigma")
+        sigma_clip: float = parameter(4.0, "rejection of outliers (ASTRCLIP_NSIGMA)", unit="sigma")
         maximum_rms: float = parameter(1.5, "residual above which the solution is flagged", unit="pixel")

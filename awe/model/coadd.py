@@ -16,6 +16,9 @@ from awe.model.rules import CalibrationFor, Of
 from awe.model.science import BackgroundFrame, ReducedFrame, WeightFrame
 from awe.model.sky_rules import FramesOnGrid
 
+MOST_POSITIONS = 32
+"""Of the oversampling that may be asked for: its square is the factor by which regridding takes longer."""
+
 
 class RegriddedFrame(Frame):
     """A reduced frame on the pixels of a grid target, without its background; with weight and flags."""
@@ -38,6 +41,7 @@ class RegriddedFrame(Frame):
     zeropoint: Mapped[float | None] = measured("magnitude of 1 adu in this frame", unit="mag", ucd="phot.mag;arith.zp")
     zeropoint_error: Mapped[float | None] = measured("its standard error", unit="mag")
     noise_scale: Mapped[float | None] = measured("noise of large apertures over that of independent pixels")
+    oversampled: Mapped[int | None] = measured("positions along a side of a pixel over which it averages")
     astrometric_rms: Mapped[float | None] = measured("residuals of its astrometry", unit="pixel")
     gain: Mapped[float | None] = measured("electrons for one adu of this frame", unit="electron/adu")
     x0: Mapped[int | None] = measured("first column on the grid, from 0", unit="pixel")
@@ -45,11 +49,18 @@ class RegriddedFrame(Frame):
 
     @dataclass(frozen=True)
     class Parameters:
-        kernel: Kernel = parameter(Kernel.LANCZOS3, "interpolation")
+        kernel: Kernel = parameter(Kernel.LANCZOS3, "interpolation (RESAMPLING_TYPE)")
+        oversampling: int = parameter(
+            0,
+            "positions along a side of a pixel over which it averages (OVERSAMPLING); 0 = as many as its size asks for",
+            least=0,
+            most=MOST_POSITIONS,
+        )
         zeropoint: float = parameter(30.0, "zeropoint of the result: magnitude of 1 adu", unit="mag")
-        subtract_background: bool = parameter(True, "whether the background is subtracted")
+        subtract_background: bool = parameter(True, "whether the background is subtracted (SUBTRACT_BACK)")
         pixel_area: PixelArea = parameter(
-            PixelArea.FIXED, "one area ratio for the frame (right after sky flats), or the local one of each pixel"
+            PixelArea.FIXED,
+            "one area ratio for the frame (right after sky flats), or the local one of each pixel (FSCALASTRO_TYPE)",
         )
 
 
@@ -73,8 +84,8 @@ class Coadd(Frame):
 
     @dataclass(frozen=True)
     class Parameters:
-        combine: Method = parameter(Method.CLIPPED, "how the frames are combined")
-        threshold: float = parameter(4.0, "rejection threshold of clipping", unit="sigma")
+        combine: Method = parameter(Method.CLIPPED, "how the frames are combined (COMBINE_TYPE)")
+        threshold: float = parameter(4.0, "rejection threshold of clipping (CLIP_SIGMA)", unit="sigma")
         join_flags: FlagRule = parameter(FlagRule.OR, "how the flags of the frames are joined")
         count_map: bool = parameter(False, "whether a map of the number of exposures of each pixel is stored")
         noise_map: bool = parameter(False, "whether a map of the noise of each pixel is stored")

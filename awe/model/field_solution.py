@@ -57,18 +57,22 @@ class GlobalAstrometry(FileBacked, Persistent):
 
     @dataclass(frozen=True)
     class Parameters:
-        focal_plane: FocalPlane = parameter(FocalPlane.FIXED, "what the chips have in common in all exposures")
-        degree: int = parameter(3, "degree of the distortion of a chip")
+        focal_plane: FocalPlane = parameter(
+            FocalPlane.FIXED, "what the chips have in common in all exposures (MOSAIC_TYPE)"
+        )
+        degree: int = parameter(3, "degree of the distortion of a chip (DISTORT_DEGREES)")
         exposure_degree: int = parameter(1, "degree of the terms of each exposure")
-        reference_weight: float = parameter(1.0, "weight of the catalogue beside that which errors give (lambda)")
-        threshold: float = parameter(5.0, "detection threshold", unit="sigma")
-        least_signal: float = parameter(10.0, "signal to noise from which a source takes part")
+        reference_weight: float = parameter(
+            1.0, "weight of the catalogue beside that which errors give (ASTREF_WEIGHT; lambda)"
+        )
+        detect_thresh: float = parameter(5.0, "detection threshold (DETECT_THRESH)", unit="sigma")
+        least_signal: float = parameter(10.0, "signal to noise from which a source takes part (SN_THRESHOLDS)")
         radius: float = parameter(
             2.0, "distance within which sources are taken for one at first; at least 3 pixels", unit="arcsec"
         )
-        final_radius: float = parameter(0.7, "... and in the end; at least 2 pixels", unit="arcsec")
-        maximum_offset: float = parameter(120.0, "pointing error that is searched", unit="arcsec")
-        sigma_clip: float = parameter(4.0, "rejection of outliers", unit="sigma")
+        final_radius: float = parameter(0.7, "... and in the end (CROSSID_RADIUS); at least 2 pixels", unit="arcsec")
+        maximum_offset: float = parameter(120.0, "pointing error that is searched (POSITION_MAXERR)", unit="arcsec")
+        sigma_clip: float = parameter(4.0, "rejection of outliers (ASTRCLIP_NSIGMA)", unit="sigma")
 
     def __str__(self) -> str:
         return f"{type(self).__name__} {self.object_id} of {self.object}"

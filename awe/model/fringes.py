@@ -41,7 +41,9 @@ class FringeFrame(Calibration, Frame):
     @dataclass(frozen=True)
     class Parameters:
         overscan: Overscan = parameter(Overscan.PER_ROW, "how the overscan level is removed")
-        cell: int = parameter(128, "size of a cell of the background: what is larger is no fringe", unit="pixel")
+        back_size: int = parameter(
+            128, "size of a cell of the background (BACK_SIZE): what is larger is no fringe", unit="pixel", least=4
+        )
         combine: Combine = parameter(Combine.CLIPPED, "how the frames are combined")
         sigma_clip: float = parameter(3.0, "rejection threshold", unit="sigma")
         smoothing: float = parameter(1.0, "sigma of the Gaussian that smooths the pattern", unit="pixel")

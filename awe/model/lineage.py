@@ -99,9 +99,9 @@ def measured(doc: str, unit: str = "", *, ucd: str = "", sql: Any = None) -> Any
     return mapped_column(*(() if sql is None else (sql,)), default=None, comment=doc, info=info)
 
 
-def parameter(default: Any, doc: str, unit: str = "") -> Any:
-    """Declare a process parameter: one field of the product's `Parameters`."""
-    return field(default=default, metadata={"doc": doc, "unit": unit})
+def parameter(default: Any, doc: str, unit: str = "", *, least: float | None = None, most: float | None = None) -> Any:
+    """Declare a process parameter: one field of the product's `Parameters`, between bounds if there are any."""
+    return field(default=default, metadata={"doc": doc, "unit": unit, "least": least, "most": most})
 
 
 def install(cls: Any) -> None:
@@ -260,7 +260,10 @@ def _inputs(cls: Any) -> dict[str, Input]:
 
 
 def parameters_of(cls: Any, **changed: Any) -> Any:
-    """Return the parameters of a product class, with some changed; text is converted to the type of the field."""
+    """Return the parameters of a product class, with some changed; text is converted to the type of the field.
+
+    Raises BadRequest for a parameter that the class does not have, and for a value of another type or out of bounds.
+    """
     known = {f.name: f for f in fields(cls.Parameters)} if hasattr(cls, "Parameters") else {}
     for name in changed:
         if name not in known:
@@ -278,10 +281,18 @@ def _parameter_value(cls: type, declared: Any, value: Any) -> Any:
     try:
         if kind is bool and isinstance(value, str):
             return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[value.lower()]
-        return kind(value)
+        return _within_bounds(cls, declared, kind(value))
     except (KeyError, ValueError, TypeError) as error:
         choices = " or ".join(m.value for m in kind) if issubclass(kind, enum.Enum) else f"a {kind.__name__}"
         raise BadRequest(f"parameter {declared.name} of {cls.__name__} must be {choices}, got {value!r}") from error
+
+
+def _within_bounds(cls: type, declared: Any, value: Any) -> Any:
+    least, most = declared.metadata["least"], declared.metadata["most"]
+    if (least is None or value >= least) and (most is None or value <= most):
+        return value
+    bounds = f"from {least:g} to {most:g}" if None not in (least, most) else f"{least:g} or more"
+    raise BadRequest(f"parameter {declared.name} of {cls.__name__} must be {bounds}, got {value!r}")
 
 
 def parameter_default(declared: Any) -> Any:

@@ -53,5 +53,5 @@ class PhotometricParameters(FileBacked, Persistent):
     class Parameters:
         aperture: float = parameter(4.0, "radius of the aperture in units of the seeing (FWHM)")
         radius: float = parameter(2.0, "largest distance of a star from its reference", unit="arcsec")
-        sigma_clip: float = parameter(3.0, "rejection of outliers", unit="sigma")
+        sigma_clip: float = parameter(3.0, "rejection of outliers (PHOTCLIP_NSIGMA)", unit="sigma")
         nominal: float = parameter(25.0, "zeropoint of a first exposure that nothing calibrates", unit="mag")

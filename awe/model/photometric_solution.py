@@ -65,11 +65,11 @@ class PhotometricSolution(FileBacked, Persistent):
     @dataclass(frozen=True)
     class Parameters:
         aperture: float = parameter(4.0, "radius of the aperture in units of the seeing (FWHM)")
-        least_signal: float = parameter(20.0, "signal to noise from which a star takes part")
+        least_signal: float = parameter(20.0, "signal to noise from which a star takes part (SN_THRESHOLDS)")
         radius: float = parameter(
             2.0, "distance within which sources are taken for one; at least 2 pixels", unit="arcsec"
         )
-        sigma_clip: float = parameter(4.0, "rejection of outliers", unit="sigma")
+        sigma_clip: float = parameter(4.0, "rejection of outliers (PHOTCLIP_NSIGMA)", unit="sigma")
         photometric: float = parameter(0.02, "loss that a photometric exposure may have", unit="mag")
         extinction_error: float = parameter(0.05, "how well the extinction of the filter is known", unit="mag")
 

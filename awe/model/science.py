@@ -128,8 +128,10 @@ class BackgroundFrame(Frame):
 
     @dataclass(frozen=True)
     class Parameters:
-        cell: int = parameter(64, "size of a mesh cell", unit="pixel")
-        filter_size: int = parameter(3, "size of the median filter over the mesh, in cells")
+        back_size: int = parameter(64, "size of a cell of the mesh (BACK_SIZE)", unit="pixel", least=4)
+        back_filtersize: int = parameter(
+            3, "size of the median filter over the mesh, in cells (BACK_FILTERSIZE); odd", least=1
+        )
 
 
 class WeightFrame(Frame):

@@ -57,7 +57,7 @@ def make_astrometric_parameters(product: AstrometricParameters, products: Produc
     Stars are detected here, once for all: the second table of the file tells the pixels of each, for who measures them.
     """
     reduced = product.reduced
-    found = detections(product, products, product.parameters.threshold)
+    found = detections(product, products, product.parameters.detect_thresh)
     prior = prior_wcs(product)
     known = _known(product, products, prior)
     product.epoch = epoch_of(reduced.mjd_obs)

@@ -31,7 +31,7 @@ def make_fringe_frame(product: FringeFrame, products: Products) -> None:
     used = _bright_enough(product, levels)
 
     def prepare(raw: RawScienceFrame) -> np.ndarray:
-        found = ripples(*light(raw), p.cell)
+        found = ripples(*light(raw), p.back_size)
         return found.image / np.float32(found.level)
 
     made = combined(products, used, prepare, p.combine, p.sigma_clip)

@@ -92,7 +92,7 @@ def _members(product: GlobalAstrometry) -> list[_Member]:
 
 
 def _sources(product: GlobalAstrometry, products: Products, member: _Member) -> _Sources:
-    found: Detections = detections(member, products, product.parameters.threshold)
+    found: Detections = detections(member, products, product.parameters.detect_thresh)
     rows = found.rows
     bright = rows["FLUX_AUTO"] > product.parameters.least_signal * rows["FLUXERR_AUTO"]
     return _Sources(found.x, found.y, found.position_error, rows["FLUX_AUTO"], bright)

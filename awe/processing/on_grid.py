@@ -36,7 +36,7 @@ def on_grid(frame: RegriddedFrame, products: Products) -> Regridder:
         _check_area(frame)
         sky = products.sky(frame.background) if p.subtract_background else None
         pixels = _Illuminated(pixels, sky, products.mapped(frame.illumination, "IMAGE"))
-    return Regridder(pixels, mesh, p.kernel, frame.flux_scale, background, oversampling_for(mesh))
+    return Regridder(pixels, mesh, p.kernel, frame.flux_scale, background, p.oversampling or oversampling_for(mesh))
 
 
 def _check_area(frame: Any) -> None:

@@ -54,7 +54,7 @@ def _subtract_fringes(product: ReducedFrame, products: Products, image: np.ndarr
     fringes = product.fringes
     assert fringes is not None
     pattern, p = products.plane(fringes, "IMAGE"), fringes.parameters
-    found = ripples(image, flags > 0, p.cell)
+    found = ripples(image, flags > 0, p.back_size)
     is_of_it = any(raw.object_id == product.raw.object_id for raw in fringes.raws)
     share = own_share(fringes.n_frames or 1, found.level, p.smoothing) if is_of_it else 0.0
     scale = fringe_scale(found, pattern, fringes.noise or 0.0, share)

@@ -1,6 +1,6 @@
 """Bring reduced frames onto the pixels of a grid target."""
 
-from awe.kernels.resample import Regridder, noise_scale, oversampling_for, regridded
+from awe.kernels.resample import Regridder, noise_scale, regridded
 from awe.kernels.wcs import Wcs
 from awe.model.coadd import RegriddedFrame
 from awe.processing.illumination import zeropoint_of
@@ -37,7 +37,7 @@ def make_regridded_frame(product: RegriddedFrame, products: Products) -> None:
 
 def _describe(product: RegriddedFrame, source: Regridder) -> None:
     product.zeropoint, product.zeropoint_error = product.parameters.zeropoint, product.photometry.error
-    times = oversampling_for(source.mesh)
-    product.noise_scale = noise_scale(source.mesh, product.parameters.kernel, oversampling=times)
+    product.oversampled = source.oversampling
+    product.noise_scale = noise_scale(source.mesh, product.parameters.kernel, oversampling=source.oversampling)
     product.seeing, product.astrometric_rms = product.astrometry.seeing, product.astrometry.rms
     product.gain = product.reduced.gain / product.flux_scale if product.reduced.gain else None

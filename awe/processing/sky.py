@@ -68,7 +68,7 @@ def make_background_frame(product: BackgroundFrame, products: Products) -> None:
     reduced, p = product.reduced, product.parameters
     image = products.plane(reduced, "IMAGE")
     bad = _flags(products, reduced, product.cosmics, product.satellites) > 0
-    found = background_map(image, bad, cell=p.cell, filter_size=p.filter_size, mask_sources=SOURCES)
+    found = background_map(image, bad, cell=p.back_size, filter_size=p.back_filtersize, mask_sources=SOURCES)
     product.level, product.rms = float(np.median(found.mesh)), float(np.median(found.mesh_rms))
     meshes = {"MESH": found.mesh.astype(np.float32), "MESH_RMS": found.mesh_rms.astype(np.float32)}
     products.write_meshes(product, meshes, image.shape)

@@ -383,6 +383,22 @@ def test_coarser_pixels_average_over_several_positions(ratio):
     assert noise_scale(mesh, oversampling=times) == pytest.approx(np.std(boxes), rel=0.1)
 
 
+def test_the_noise_of_large_areas_is_told_for_more_positions_than_pixels_ask_for():
+    # one frame on another, shifted by half a pixel: four positions in each output pixel
+    rng = np.random.default_rng(19)
+    wcs = tan(150, 2, 0.5, 200, 200)
+    mesh = pixel_mesh(wcs, wcs.shifted(0.5, 0.3), Section(20, 180, 20, 180))
+    weight, boxes = np.ones((200, 200), np.float32), []
+    for _ in range(60):
+        made = resample(rng.normal(0, 1, weight.shape).astype(np.float32), weight, None, mesh, oversampling=2)
+        sums = [plane.reshape(4, 40, 4, 40).sum(axis=(1, 3)) for plane in (made.image, 1 / made.weight)]
+        boxes.append(sums[0] / np.sqrt(sums[1]))
+
+    # 960 boxes: 2.3 %, and 2 per cent for their edges
+    assert noise_scale(mesh, oversampling=2) == pytest.approx(np.std(boxes), rel=0.07)
+    assert noise_scale(mesh, oversampling=4) == pytest.approx(noise_scale(mesh, oversampling=32), rel=1e-6)
+
+
 @pytest.mark.parametrize("kernel", [Kernel.BILINEAR, Kernel.LANCZOS3])
 def test_detail_finer_than_coarser_pixels_does_not_come_back_as_a_pattern(kernel):
     # stripes of three input pixels on a grid of pixels three and a half times as large: they can't be seen

@@ -35,7 +35,7 @@ def test_fluxes_are_those_of_a_detection_on_the_frame(made, products):
             products.plane(photometry.weight, "WEIGHT"),
             products.plane(photometry.weight, "FLAGS"),
             background=products.sky(photometry.background).rows(),
-            threshold=photometry.astrometry.parameters.threshold,
+            threshold=photometry.astrometry.parameters.detect_thresh,
             gain=reduced.gain,
             apertures=diameters,
         )
