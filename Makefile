@@ -33,8 +33,8 @@ types: $(VENV)/.installed-dev
 contracts: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed-dev ## measure the kernels and the pipeline, beside the peers that are installed
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.installed-dev ## measure beside the peers that are installed, and write docs/benchmarks.md and .json
+	$(BIN)/python -m benchmarks --write-docs
 
 docs: $(VENV)/.installed-dev ## write the generated reference pages again
 	$(BIN)/python -m awe.cli.reference docs/reference/cli.md

@@ -156,6 +156,12 @@ def of_chip(counts: tuple[int, ...]) -> list[list[Case]]:
     ]
 
 
+def compilation() -> list[list[Case]]:
+    """Return the compilation of all kernels, first into an empty folder, then with all of them there."""
+    works = ("all kernels of a night, on all cores, nothing compiled yet", "the same again: all is read from disk")
+    return [[_awe(work, "compilation:compile_awe")] for work in works]
+
+
 def chain() -> Case:
     """Return the programs that take reduced exposures to a coadd and its catalogue."""
     names = (("source-extractor", "sex"), ("scamp",), ("SWarp", "swarp"))

@@ -170,6 +170,12 @@ The work is not quite the same everywhere. awe's clipped mean also gives the var
         of_cases(lambda _: cases.on_pixels(), lambda place: place.scene),
     ),
     Chapter(
+        "compilation",
+        "Compilation",
+        """Kernels are compiled once after an installation, by `awe doctor --compile` or when they are first used, and kept on disk. All other times on this page leave it out. Each part of the kernels has a process of its own; a new process that needs them reads them from disk.""",
+        of_cases(lambda _: cases.compilation(), lambda place: place.fresh, 1, 1),
+    ),
+    Chapter(
         "coadds",
         "Coadds of a mosaic",
         """Four dithered exposures of four chips of 2048 x 4612 pixels (`--quick`: 768 x 1024), 151 Mpix, simulated and reduced with the true calibrations: from FITS files of images and weights to those of the coadd and its weight. Both programs subtract a background (cells of 128 pixels), regrid with Lanczos3 onto a TAN grid, scale to a common zeropoint and by the local area of pixels, take weights as they are, and have two threads. awe runs with SWarp's kernel (`textbook-lanczos3`) here, so that pixels can be compared; its own, with corrected moments, costs the same. The peak of awe contains the interpreter, its libraries, and the pages of files that are mapped; those of SWarp, the program. Where the two differ, and why: see [0026](decisions/0026-what-differs-from-swarp.md).""",

@@ -40,7 +40,7 @@ def rates(mask: np.ndarray, folder: Path) -> dict[str, Any]:
     noise = 1 / np.sqrt(np.median(np.load(folder / "scene/weight0.npy")[usable]))
     mask, bright = mask & usable, usable & (charge > 5 * noise)
     completeness, purity = (mask & bright).sum() / bright.sum(), (mask & (charge > 0)).sum() / mask.sum()
-    return {"flagged": int(mask.sum()), "completeness": f"{completeness:.3f}", "purity": f"{purity:.3f}"}
+    return {"flagged": int(mask.sum()), "completeness": float(completeness), "purity": float(purity)}
 
 
 def cosmics_astroscrappy(folder: Path) -> Work:

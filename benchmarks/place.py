@@ -42,6 +42,11 @@ class Place:
         return folder
 
     @cached_property
+    def fresh(self) -> Path:
+        """Return an empty folder."""
+        return self._new("fresh")
+
+    @cached_property
     def described(self) -> dict[str, Any]:
         """Return what the scene is."""
         found: dict[str, Any] = json.loads((self.scene / "scene/scene.json").read_text())

@@ -54,6 +54,8 @@ def duration(seconds: float) -> str:
 
 
 def _rate(found: Measured) -> str:
+    if not found.unit:
+        return ""
     return f"{found.rate:.3g} {found.unit}/s" if found.unit != "section" else f"{found.rate:.0f}/s"
 
 

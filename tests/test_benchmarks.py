@@ -4,6 +4,7 @@ import inspect
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
 from click.testing import CliRunner
@@ -13,11 +14,13 @@ from awe.cli.setup import bench
 from benchmarks import astrometry, cases, ldac, page, report
 from benchmarks.chapters import CHAPTERS
 from benchmarks.measuring import Case, Measured, measure
+from benchmarks.packages import rates
 
 GROUPS = [
     *cases.on_pixels(),
     *cases.astrometry(),
     *cases.of_exposures((4, 64)),
+    *cases.compilation(),
     *cases.many_inputs((5,)),
     *cases.of_mosaic(),
     *cases.of_frames((4, 16)),
@@ -57,6 +60,30 @@ def test_the_ratio_is_the_time_of_the_peer_over_that_of_awe() -> None:
         ("work", "awe", "2.00 s", "1.5 Mpix/s", "100 MB", "", ""),
         ("work", "peer", "5.00 s", "0.6 Mpix/s", "100 MB", "2.50", ""),
     ]
+
+
+def test_completeness_and_purity_of_flagged_pixels_stand_in_the_remark(tmp_path: Path) -> None:
+    folder = tmp_path / "scene"
+    folder.mkdir()
+    charge, flags, weight = np.zeros((4, 5)), np.zeros((4, 5), np.uint8), np.ones((4, 5))
+    charge[0] = 100
+    for name, plane in (("charge", charge), ("flags", flags), ("weight", weight)):
+        np.save(folder / f"{name}0.npy", plane)
+    mask = np.zeros((4, 5), bool)
+    mask[0, :4] = mask[1, 0] = True
+
+    found = Measured(Case("work", "awe", ""), 1.0, 1.0, "Mpix", 10.0, rates(mask, tmp_path))
+    assert report.rows([[found]])[0][-1] == "5 flagged, 0.8 completeness, 0.8 purity"
+
+
+def test_what_is_done_once_has_no_rate() -> None:
+    assert report.rows([[Measured(Case("work", "awe", ""), 2.0, 1.0, "", 10.0)]])[0][3] == ""
+
+
+def test_the_times_of_compilation_have_lines_of_their_own() -> None:
+    (chapter,) = (chapter for chapter in CHAPTERS if chapter.name == "compilation")
+    assert [group[0].function for group in cases.compilation()] == ["compilation:compile_awe"] * 2
+    assert "All other times on this page leave it out." in chapter.text
 
 
 def test_chapters_that_are_not_measured_keep_their_figures(tmp_path: Path) -> None:

@@ -139,8 +139,8 @@ def bench(
 ) -> None:  # fmt: skip
     """Rate this machine: measure awe beside the programs that do the same.
 
-    The chapters are kernels, coadds, chip, memory, plans, nights, survey, astrometry, system and images; each is
-    printed as soon as it is there. No peer is needed: what is missing is said, with the package that has it.
+    The chapters are kernels, compilation, coadds, chip, memory, plans, nights, survey, astrometry, system and images;
+    each is printed as soon as it is there. No peer is needed: what is missing is said, with the package that has it.
 
     \b
     Example: awe bench kernels --quick        how fast this machine is, in a few minutes

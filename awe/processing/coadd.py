@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from awe.errors import TaskFailed
+from awe.kernels.choices import Method
 from awe.kernels.coadd import Band, InputStatistics, coadd
 from awe.kernels.wcs import Wcs
 from awe.model.coadd import Coadd, RegriddedFrame
@@ -19,11 +20,16 @@ APERTURE = 2.0
 PLANES = {"IMAGE": np.float32, "WEIGHT": np.float32, "FLAGS": np.uint8}
 SAMPLE = 1e6
 """Number of pixels by which the depth is judged."""
+NO_ZEROPOINT = {
+    Method.SUM: "a sum grows with the exposures of each pixel: it has no zeropoint; an average has",
+    Method.CHI_SQUARED: "its pixels are sums of signal squared over variance: to detect sources on, not to measure",
+}
+"""Why coadds by some methods have no zeropoint."""
 
 
 @makes(
     Coadd,
-    version=4,
+    version=5,
     reads=tuple(f"regridded_frames.{n}" for n in ("reduced", "weight", "background", "astrometry", "illumination")),
 )
 def make_coadd(product: Coadd, products: Products) -> None:
@@ -31,6 +37,8 @@ def make_coadd(product: Coadd, products: Products) -> None:
     frames = _judged(product)
     _name(product, frames)
     grid, p = product.grid_target, product.parameters
+    if p.combine is Method.CHI_SQUARED:
+        product.bunit = ""
     shape = (grid.naxis2, grid.naxis1)
     inputs = [on_grid(frame, products) for frame in frames]
     work = coadd(
@@ -107,9 +115,12 @@ def _describe(product: Coadd, frames: list[RegriddedFrame], sample: np.ndarray) 
     _name(product, frames)
     product.n_frames = len(frames)
     product.exptime = product.total_exptime = sum({f.date_obs: f.exptime for f in frames}.values())
-    product.zeropoint = frames[0].zeropoint
     errors = [f.zeropoint_error for f in frames if f.zeropoint_error is not None]
-    product.zeropoint_error = float(np.sqrt(np.sum(np.square(errors))) / len(errors)) if errors else None
+    if product.parameters.combine in NO_ZEROPOINT:
+        product.note(NO_ZEROPOINT[product.parameters.combine])
+    else:
+        product.zeropoint = frames[0].zeropoint
+        product.zeropoint_error = float(np.sqrt(np.sum(np.square(errors))) / len(errors)) if errors else None
     product.noise_scale = float(np.mean([f.noise_scale for f in frames]))
     seeings = [f.seeing for f in frames if f.seeing is not None]
     product.seeing = float(np.median(seeings)) if seeings else None
@@ -123,12 +134,21 @@ def _depth(product: Coadd, frames: list[RegriddedFrame], sample: np.ndarray) -> 
     if not good.size:
         raise TaskFailed("no pixel of the coadd has a good input")
     product.noise = float(1 / np.sqrt(np.median(good)))
+    product.gain = _gain(product, frames)
+    if product.zeropoint is not None:
+        scale = product.grid_target.pixel_scale
+        noise = product.noise * np.sqrt(np.pi) * APERTURE / scale * (product.noise_scale or 1.0)
+        product.limiting_magnitude = float(product.zeropoint - 2.5 * np.log10(5 * noise))
+
+
+def _gain(product: Coadd, frames: list[RegriddedFrame]) -> float | None:
+    """Return the electrons that one adu of the coadd is worth; None if that is not known or means nothing."""
+    gains, method = [f.gain for f in frames if f.gain], product.parameters.combine
+    if not gains or method is Method.CHI_SQUARED:
+        return None
+    if method in (Method.SUM, Method.MINIMUM, Method.MAXIMUM):
+        return float(np.mean(gains))
     # each adu of the mean is worth the electrons of as many frames as overlap on a typical pixel
-    gains = [f.gain for f in frames if f.gain]
     size = product.grid_target.naxis1 * product.grid_target.naxis2
     overlap = sum((f.naxis1 or 0) * (f.naxis2 or 0) for f in frames) / size
-    product.gain = float(np.mean(gains) * max(overlap, 1.0)) if gains else None
-    scale = product.grid_target.pixel_scale
-    noise = product.noise * np.sqrt(np.pi) * APERTURE / scale * (product.noise_scale or 1.0)
-    assert product.zeropoint is not None
-    product.limiting_magnitude = float(product.zeropoint - 2.5 * np.log10(5 * noise))
+    return float(np.mean(gains) * max(overlap, 1.0))

@@ -8,16 +8,18 @@ import numpy as np
 
 from awe.errors import TaskFailed
 from awe.kernels.background import background_map
+from awe.kernels.choices import Method
 from awe.kernels.planes import Rows, Scene
 from awe.kernels.sections import Section
+from awe.model.coadd import Coadd
 from awe.model.lineage import is_external
 from awe.processing.grids import other_pixels
 from awe.processing.products import Products
 
 LARGEST_CHIP = 1 << 24
 """Pixels of the largest image of which several are worked on at a time."""
-EXTERNAL_SKY_SIGMAS = 5.0
-"""Significance of what is left out when the sky of a frame made elsewhere is measured."""
+SKY_SIGMAS = 5.0
+"""Significance of what is left out when the sky of an image without a background of its own is measured."""
 
 
 def scene_of(product: Any, products: Products) -> Scene:
@@ -63,10 +65,10 @@ def _scene(frame: Any, own_weight: Any, own_background: Any, products: Products)
     image = products.mapped(frame, "IMAGE")
     weight_map, flag_map = (products.mapped(told_by, n) if n in weights else None for n in ("WEIGHT", "FLAGS"))
     sky: Any = None
-    if own_background is None and is_external(frame):  # nobody said whether its sky was subtracted
+    if own_background is None and _has_sky(frame):
         weight = weights.rows("WEIGHT") if "WEIGHT" in weights else None
         try:
-            sky = background_map(planes.rows("IMAGE"), weight=weight, mask_sources=EXTERNAL_SKY_SIGMAS).level
+            sky = background_map(planes.rows("IMAGE"), weight=weight, mask_sources=SKY_SIGMAS).level
         except ValueError as cause:
             raise TaskFailed(
                 f"{frame} has no sky to be measured above which sources could be found: {cause}"
@@ -85,6 +87,16 @@ def _scene(frame: Any, own_weight: Any, own_background: Any, products: Products)
         return Rows(image.section(rows), weight, flags, background)
 
     return Scene(read, (ny, nx), getattr(frame, "gain", None) or np.inf)
+
+
+def _has_sky(frame: Any) -> bool:
+    """Return whether an image without a background of its own may have a sky to be subtracted.
+
+    Of frames made elsewhere nobody said whether it was. That of a chi-squared coadd is the number of its exposures.
+    """
+    if is_external(frame):
+        return True
+    return isinstance(frame, Coadd) and frame.parameters.combine is Method.CHI_SQUARED
 
 
 def threads_for(scene: Scene) -> int:
