@@ -1,8 +1,11 @@
 """Files of PSF models, which are those of PSFEx."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from astropy.io import fits
+from numpy.typing import NDArray
 
 from awe.kernels.psf import Psf, psf_of_table
 
@@ -18,3 +21,12 @@ def psf_of_file(path: Path) -> Psf:
     with fits.open(path, memmap=False) as hdus:
         table = hdus["PSF_DATA"]
         return psf_of_table(table.data["PSF_MASK"][0], table.header)
+
+
+def stars_of_file(path: Path) -> NDArray[Any] | None:
+    """Return the rows (`awe.kernels.psf_residuals.PSF_STARS`) about the stars of a model; None in files of PSFEx."""
+    with fits.open(path, memmap=False) as hdus:
+        if "STARS" not in hdus:
+            return None
+        rows: NDArray[Any] = np.asarray(hdus["STARS"].data).copy()
+        return rows

@@ -49,7 +49,8 @@ class Band:
 
     def fill_empty(self, columns: slice) -> None:
         """Mark columns that no input covers."""
-        for plane in (self.image, self.weight, self.count):
+        self.image[:, columns] = np.nan
+        for plane in (self.weight, self.count):
             plane[:, columns] = 0
         self.flags[:, columns] = PixelFlag.NO_DATA
 
@@ -187,7 +188,7 @@ def coadd(
 
     The weight is the inverse variance of the result for Gaussian noise. Flags of a pixel: those of the inputs used,
     joined by `flags`, so that what a value contains can be read; where nothing is used NO_DATA, and OR of those of all
-    inputs there, so that the cause can be read. Image and weight are 0 there.
+    inputs there, so that the cause can be read. The image is NaN and the weight 0 there.
 
     Parameters
     ----------

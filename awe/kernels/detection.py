@@ -29,6 +29,10 @@ __all__ = [
 ]
 
 
+SPOILED = PixelFlag.HOT | PixelFlag.COLD | PixelFlag.SATURATED | PixelFlag.COSMIC | PixelFlag.NO_DATA
+"""A source with such pixels is not taken for a star."""
+
+
 @dataclass(frozen=True)
 class Stars:
     """The point-like sources of a catalogue."""
@@ -211,9 +215,8 @@ def stars(
     min_fwhm : float, pixel
         Sharper sources are cosmic rays and hot pixels: in a frame not yet cleaned they can be more than the stars.
     """
-    spoiled = PixelFlag.HOT | PixelFlag.COLD | PixelFlag.SATURATED | PixelFlag.COSMIC | PixelFlag.NO_DATA
     fwhm = catalogue["FWHM_IMAGE"].astype(np.float64)
-    usable = (catalogue["FLAGS"] == 0) & (catalogue["IMAFLAGS"] & int(spoiled) == 0)
+    usable = (catalogue["FLAGS"] == 0) & (catalogue["IMAFLAGS"] & int(SPOILED) == 0)
     usable &= np.isfinite(fwhm) & (fwhm > min_fwhm) & (catalogue["ELLIPTICITY"] < max_ellipticity)
     usable &= catalogue["FLUX_AUTO"] > signal_to_noise * catalogue["FLUXERR_AUTO"]
     if not usable.any():

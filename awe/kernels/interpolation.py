@@ -269,7 +269,7 @@ def _sample(planes, blocks, spotless, box, shape, nodes, step, first, kernel, wi
         for u in range(width):
             begin = start[u]
             if begin < 0:
-                value[u], weight[u], noise[u], flag[u] = 0.0, 0.0, 1.0, OUTSIDE
+                value[u], weight[u], noise[u], flag[u] = np.nan, 0.0, 1.0, OUTSIDE
                 continue
             total, spread = window_sums(pixels, noises, begin, pitch, table, column[u], row[u], window, noisy)
             along = squares[column[u]]
@@ -312,7 +312,7 @@ def _oversample(planes, box, shape, nodes, step, first, kernel, window, rule, ou
         line = first[0] + v
         for u in range(out_image.shape[1]):
             place = first[1] + u
-            out_image[v, u], out_weight[v, u], out_noise[v, u], out_flags[v, u] = 0.0, 0.0, 1.0, OUTSIDE
+            out_image[v, u], out_weight[v, u], out_noise[v, u], out_flags[v, u] = np.nan, 0.0, 1.0, OUTSIDE
             x, y = _at(nodes[0], step, line, place), _at(nodes[1], step, line, place)
             if not (-0.5 <= x <= limits[1] and -0.5 <= y <= limits[0]):
                 continue

@@ -38,6 +38,8 @@ class Psf:
     """Stars that were tried."""
     accepted: int = 0
     """Stars that were used."""
+    stars: NDArray[Any] | None = None
+    """What was found of each star (`awe.kernels.psf_residuals.PSF_STARS`), if the model was just made."""
 
     @property
     def radius(self) -> float:

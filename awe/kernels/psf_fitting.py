@@ -18,6 +18,7 @@ from scipy.ndimage import correlate1d, spline_filter
 
 from awe.kernels.psf import Psf, polynomial, terms_of
 from awe.kernels.psf_equations import centre_stars, clip_pixels, fit_weights, normal, right_side
+from awe.kernels.psf_residuals import Rejection, shape_residuals
 from awe.kernels.psf_shape import width_of
 
 Array = NDArray[np.float64]
@@ -111,6 +112,7 @@ class _Fitting:
         self._places = np.column_stack([stars.x - stars.corner_x, stars.y - stars.corner_y])
         self._start = self._places.copy()
         self._good = np.ones(len(stars.x), bool)
+        self._why = np.zeros(len(stars.x), np.int16)
         self._weight = stars.weight.copy()
         self._flux = np.ones(len(stars.x))
         self._chi2 = np.ones(len(stars.x))
@@ -175,8 +177,13 @@ class _Fitting:
             raise ValueError(f"none of the {len(self._good)} stars can be fitted")
         self._places -= np.median((self._places - self._start)[usable], axis=0)
         far = np.hypot(*(self._places - self._start).T) > self._fwhm / 2
-        self._good &= usable & ~far
+        self._leave_out(self._good & ~usable, Rejection.FAILED)
+        self._leave_out(self._good & far, Rejection.OFF_CENTRE)
         self._places[far] = self._start[far]
+
+    def _leave_out(self, chosen: NDArray[np.bool_], why: Rejection) -> None:
+        self._why[chosen] |= int(why)
+        self._good &= ~chosen
 
     def reject(self, number: int) -> None:
         """Leave out pixels, and after the first two rounds stars, that do not fit."""
@@ -190,8 +197,12 @@ class _Fitting:
             value = np.log(self._chi2[self._good])
             spread = 1.4826 * np.median(np.abs(value - np.median(value)))
             limit = np.median(value) + max(WORST_STARS * spread, math.log(2.0))
-            left = self._good & (np.log(np.maximum(self._chi2, 1e-30)) < limit) & (self._clipped_core() < CLIPPED_CORE)
-            self._good = left if left.any() else self._good
+            poor = np.log(np.maximum(self._chi2, 1e-30)) >= limit
+            spoiled = self._clipped_core() >= CLIPPED_CORE
+            good = self._good.copy()
+            if (good & ~poor & ~spoiled).any():
+                self._leave_out(good & poor, Rejection.RESIDUALS)
+                self._leave_out(good & spoiled, Rejection.CORE)
 
     def _clipped_core(self) -> Array:
         """Return which part of the pixels near the centre of each star does not fit."""
@@ -248,7 +259,18 @@ class _Fitting:
         chi2 = float(np.median(self._chi2[self._good]))
         width = width_of(basis[0], self._sampling)
         counts = len(self._good), int(self._good.sum())
-        return Psf(basis, self._sampling, self._degree, self._zero, self._scale, width, chi2, *counts)
+        return Psf(basis, self._sampling, self._degree, self._zero, self._scale, width, chi2, *counts, self._compared())
+
+    def _compared(self) -> NDArray[Any]:
+        """Return what each star says of the model."""
+        known = np.flatnonzero(self._flux > 0)
+        weights = np.zeros(self._weight.shape)
+        fit_weights(*self._arrays(), self._flux, self._weight, 1 / self._stars.gain, known, weights)
+        rows = shape_residuals(*self._arrays(), self._stars.light, weights)
+        rows["x"] = self._stars.corner_x + self._places[:, 0]
+        rows["y"] = self._stars.corner_y + self._places[:, 1]
+        rows["clipped_core"], rows["rejected"] = self._clipped_core(), self._why
+        return rows
 
 
 def _moffat(square: Array, fwhm: float, beta: float) -> Array:

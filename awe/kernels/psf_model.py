@@ -1,5 +1,6 @@
 """The PSF of a scene, and the measurements with it, in bands where the scene is large."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from awe.kernels.psf import Psf
 from awe.kernels.psf_crowd import empty_stamps
 from awe.kernels.psf_fitting import StarStamps, fit_psf
 from awe.kernels.psf_photometry import crowd_for, fit_crowd
-from awe.kernels.psf_stars import choose_stars, stamp_side, star_stamps
+from awe.kernels.psf_stars import choose_stars, refused_stars, stamp_side, star_stamps
 from awe.kernels.regions import Regions
 from awe.kernels.spread import spread_model
 
@@ -69,7 +70,9 @@ def model_psf(
         star_stamps(plane, catalogue["NUMBER"][rows[chosen]], empty, chosen, x0, y0)
 
     regions.visit(collect, side / 2 + 2)
-    return fit_psf(empty, candidates.seeing, scene.shape, degree, sampling, threads)
+    psf = fit_psf(empty, candidates.seeing, scene.shape, degree, sampling, threads)
+    assert psf.stars is not None
+    return replace(psf, stars=np.concatenate([psf.stars, refused_stars(catalogue, candidates, rows, scene.shape)]))
 
 
 def star_stamps_of(count: int, side: int, x: NDArray[Any], y: NDArray[Any], gain: float) -> StarStamps:

@@ -7,16 +7,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from awe.kernels.detection import SPOILED, Stars
 from awe.kernels.isophotes import Isophotes
-from awe.kernels.measuring import Catalogue, edge_flags
+from awe.kernels.measuring import Catalogue, SourceFlag, edge_flags
 from awe.kernels.photometry import Plane
 from awe.kernels.psf_fitting import StarStamps
+from awe.kernels.psf_residuals import Rejection, unknown_stars
 from awe.kernels.stamps import cut
 
 MOST_STARS, MOST_MEASURED = 200, 6000
 """Stars of which a model is found; sources that are measured to find them."""
 PARTS = 4
 """The field is divided into as many parts along each axis, in all of which there should be stars."""
+MOST_REFUSED = 200
+"""Sources of which it is told why they were not tried."""
 BORDER = 0.4
 """Part of the stamp that a star must lie inside the image."""
 
@@ -41,11 +45,49 @@ def choose_stars(catalogue: Catalogue, candidates: NDArray[np.bool_], fwhm: floa
     rows = np.flatnonzero(candidates)
     x, y, flux = (catalogue[name][rows].astype(np.float64) for name in ("XWIN_IMAGE", "YWIN_IMAGE", "FLUX_AUTO"))
     margin = BORDER * stamp_side(fwhm)
-    inside = (x > margin) & (x < shape[1] - 1 - margin) & (y > margin) & (y < shape[0] - 1 - margin)
+    inside = _is_inside(x, y, margin, shape)
     rows, x, y, flux = rows[inside], x[inside], y[inside], flux[inside]
     if len(rows) <= MOST_STARS:
         return rows
     return rows[_brightest(x, y, flux, shape, MOST_STARS)]
+
+
+def refused_stars(
+    catalogue: Catalogue, candidates: Stars, chosen: NDArray[np.intp], shape: tuple[int, int]
+) -> NDArray[Any]:
+    """Return rows (`PSF_STARS`) about the brightest sources that were not tried, with the reasons.
+
+    Those are left out that are fainter than all that were tried, that nothing speaks against but that others are
+    brighter, and all but the brightest `MOST_REFUSED`.
+
+    Parameters
+    ----------
+    catalogue : array as `awe.kernels.detection.detect` returns
+    candidates : Stars
+        See `awe.kernels.detection.stars`.
+    chosen : array of int
+        Rows that were tried, at least one.
+    shape : tuple of int
+        (ny, nx) of the image.
+    """
+    flux = np.nan_to_num(catalogue["FLUX_AUTO"].astype(np.float64), nan=-np.inf)
+    why = np.zeros(len(catalogue), np.int16)
+    neighbour = int(SourceFlag.NEIGHBOURS | SourceFlag.BLENDED)
+    why[catalogue["FLAGS"] & neighbour > 0] |= Rejection.NEIGHBOUR
+    why[(catalogue["FLAGS"] & ~neighbour > 0) | (catalogue["IMAFLAGS"] & int(SPOILED) > 0)] |= Rejection.BAD_PIXELS
+    why[~candidates.selected & (why == 0)] |= Rejection.SHAPE
+    x, y, margin = catalogue["XWIN_IMAGE"], catalogue["YWIN_IMAGE"], BORDER * stamp_side(candidates.seeing)
+    why[~_is_inside(x, y, margin, shape)] |= Rejection.BORDER
+    told = np.flatnonzero((why > 0) & (flux >= flux[chosen].min()))
+    told = np.setdiff1d(told[np.argsort(-flux[told], kind="stable")][:MOST_REFUSED], chosen)
+    rows = unknown_stars(len(told))
+    rows["x"], rows["y"], rows["rejected"] = x[told], y[told], why[told]
+    rows["flux"], rows["flux_error"] = catalogue["FLUX_AUTO"][told], catalogue["FLUXERR_AUTO"][told]
+    return rows
+
+
+def _is_inside(x: NDArray[Any], y: NDArray[Any], margin: float, shape: tuple[int, int]) -> Any:
+    return (x > margin) & (x < shape[1] - 1 - margin) & (y > margin) & (y < shape[0] - 1 - margin)
 
 
 def _brightest(x: NDArray[Any], y: NDArray[Any], flux: NDArray[Any], shape: tuple[int, int], most: int) -> Any:

@@ -127,7 +127,7 @@ class Regridder:
     Bad pixels further out in the kernel are replaced by the mean of their good neighbours: to leave out every pixel
     that touches a bad one would make 36 of each, and what remains is at most 3 per cent of the error of that mean.
     Flags of pixels with such a share are joined by OR, so that the cause of each weight 0 can be read; NO_DATA means
-    the end of the image. Pixels of weight 0 hold what could be interpolated (for pictures only), or 0 outside.
+    the end of the image. Pixels of weight 0 hold what could be interpolated (for pictures only), or NaN outside.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ class Regridder:
             raise ValueError(f"{section} is not within the region {self.region}")
         box = self._box(section)
         if box is None:
-            for plane, value in zip(rows, (0, 0, 1, OUTSIDE), strict=True):
+            for plane, value in zip(rows, (np.nan, 0, 1, OUTSIDE), strict=True):
                 plane[...] = value
         elif (box[1] - box[0]) * (box[3] - box[2]) > LARGEST_BOX and max(section.shape) > 1:
             for half in _halves(section):

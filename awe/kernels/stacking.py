@@ -156,7 +156,6 @@ def _join_flags(good, bits, rule, there, joined):
 def _finish(sums, method, extremes, image, weight, count):
     """Turn the sums of a row into values and their inverse variances."""
     value, total, spread = sums[0], sums[1], sums[2]
-    zero = np.float32(0.0)
     for x in range(image.size):
         n = np.float32(count[x])
         if method == _WEIGHTED:
@@ -169,8 +168,8 @@ def _finish(sums, method, extremes, image, weight, count):
             result, certainty = value[x], np.float32(0.5) / n
         else:
             result, certainty = value[x], n / (spread[x] * np.float32(extremes[count[x]]))
-        image[x] = result if count[x] else zero
-        weight[x] = certainty if count[x] else zero
+        image[x] = result if count[x] else np.float32(np.nan)
+        weight[x] = certainty if count[x] else np.float32(0.0)
 
 
 @njit(nogil=True, cache=True)
@@ -195,7 +194,8 @@ def _sort_out(planes, place, number, rule, tables, memory, room, line, tally):
     _find_middle(planes[1], place, ordered, sums, count, tables, memory, ratios, median)
     if rule[0] == _MEDIAN:
         for x in range(width):
-            image[x], weight[x] = median[0, x], np.float32(1.0) / median[2, x] if count[x] else np.float32(0.0)
+            image[x] = median[0, x] if count[x] else np.float32(np.nan)
+            weight[x] = np.float32(1.0) / median[2, x] if count[x] else np.float32(0.0)
         tally[1] += tally[0] - tally[1] - tally[2]
         counts[:] = count
     else:
@@ -363,10 +363,9 @@ def _clip(planes, place, number, rule, room, line, tally):
         if left == 0:
             break
     tally[2] += tally[0] - tally[1] - tally[2]
-    zero = np.float32(0.0)
     for x in range(width):
-        image[x] = sums[1, x] / sums[2, x] if counts[x] else zero
-        weight[x] = sums[2, x] * sums[2, x] / sums[3, x] if counts[x] else zero
+        image[x] = sums[1, x] / sums[2, x] if counts[x] else np.float32(np.nan)
+        weight[x] = sums[2, x] * sums[2, x] / sums[3, x] if counts[x] else np.float32(0.0)
     numbers[2] = 0
 
 

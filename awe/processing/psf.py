@@ -19,9 +19,13 @@ FEW_STARS = 10
 """Fewer stars are flagged."""
 
 
-@makes(PsfModel, version=2)
+@makes(PsfModel, version=3)
 def make_psf_model(product: PsfModel, products: Products) -> None:
-    """Choose the stars of a frame, and find what they have in common as a function of the place."""
+    """Choose the stars of a frame, and find what they have in common as a function of the place.
+
+    A second table of the file, STARS (`awe.kernels.psf_residuals.PSF_STARS`), tells what each star says of the model,
+    or why it was left out.
+    """
     p = product.parameters
     scene = scene_of(product, products)
     threads = threads_for(scene)
@@ -36,7 +40,8 @@ def make_psf_model(product: PsfModel, products: Products) -> None:
         product.note(f"there is no model: {cause}")
         return
     table, cards = psf_table(psf)
-    products.write_table(product, table, "PSF_DATA", cards)
+    assert psf.stars is not None
+    products.write_tables(product, {"PSF_DATA": table, "STARS": psf.stars}, cards)
     _describe(product, psf)
 
 

@@ -37,6 +37,7 @@ PAGES = {
     "residuals": "/object/{GlobalAstrometry}/residuals",
     "PSF": "/object/{PsfModel}/psf",
     "PSF, many stars": "/object/{PsfModel}/psf?cells=9",
+    "PSF, single stars": "/object/{PsfModel}/psf-stars",
     "model of the PSF": "/object/{PsfModel}",
     "residuals of magnitudes": "/object/{PhotometricSolution}/residuals",
     "why not": "/object/{RawScienceFrame}/why-not",

@@ -27,7 +27,7 @@ def star(x, y, flux=1000.0, sigma=1.8, shape=(NY, NX)):
 
 def flux_and_centroid(image, region, x, y, radius=16):
     v, u = np.mgrid[region.slices]
-    near = image * (np.hypot(u - x, v - y) < radius)
+    near = np.where(np.hypot(u - x, v - y) < radius, image, 0)
     return np.array([near.sum(), (near * u).sum() / near.sum(), (near * v).sum() / near.sum()])
 
 
@@ -212,7 +212,7 @@ def test_a_bad_column_under_a_star_leaves_the_rest_of_it_right():
     good = found.weight > 0
     assert (~good[70, 50:110]).sum() == 4
     # two taps of the kernel at 2.5 pixels have a share of 2.4 per cent, of the error of the mean of neighbours
-    assert np.abs(found.image - truth.image)[good].max() < 0.01 * truth.image.max()
+    assert np.abs(found.image - truth.image)[good].max() < 0.01 * np.nanmax(truth.image)
 
 
 def test_flags_without_weight_0_are_carried_along():
@@ -253,6 +253,8 @@ def test_beyond_the_image_there_is_no_data(kernel):
 
     assert found.flags[0, 0] == PixelFlag.NO_DATA
     assert np.array_equal(found.weight == 0, found.flags == PixelFlag.NO_DATA)
+    assert np.isnan(found.image[0, 0])
+    assert np.isfinite(found.image[found.weight > 0]).all()
     assert 0.6 * small.size < np.count_nonzero(found.weight) <= small.size * 1.1
     assert found.image[found.weight > 0] == pytest.approx(1, rel=1e-3)
 
@@ -263,7 +265,7 @@ def test_the_other_side_of_the_sky_gives_no_data():
     found = resample(np.ones((20, 30)), np.ones((20, 30)), None, mesh)
 
     assert set(found.flags.ravel()) == {PixelFlag.NO_DATA}
-    assert not found.image.any()
+    assert np.isnan(found.image).all()
 
 
 def test_images_as_small_as_one_pixel_are_resampled():
@@ -430,7 +432,7 @@ def test_a_background_is_subtracted_as_if_it_had_been_before(background):
 
     found = resample(image, np.ones_like(image), None, mesh, background=background)
 
-    assert found.image == pytest.approx(plain.image, abs=1e-4)
+    assert found.image == pytest.approx(plain.image, abs=1e-4, nan_ok=True)
 
 
 def test_bytes_in_reverse_order_make_no_difference():

@@ -1,10 +1,14 @@
 """The pages of a PSF model: true widths and shapes at all places of the field, a picture of stars, clear refusals."""
 
+import csv
+import io
 import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.table import Table
 
 from awe.kernels.psf import Psf
 from awe.kernels.psf_shape import ellipticity_of, width_of
@@ -112,6 +116,64 @@ def test_the_page_of_a_model_tells_width_shape_and_residuals_over_the_field(clie
     )
     assert len(re.findall("<circle", text)) == 9
     assert f"/object/{psf.object_id}/psf.png?cells=3" in text
+
+
+def test_the_stars_of_a_model_are_listed_with_their_residuals_and_drawn(client):
+    site, web = client
+    (psf,) = site.all(PsfModel)
+    address = f"/object/{psf.object_id}/psf-stars"
+    listed = web.get(f"{address}.json").json["stars"]
+    text = web.get(address, headers={"Accept": "text/html"}).get_data(as_text=True)
+    used, tried = ([star for star in listed if star[name] not in (False, None)] for name in ("used", "chi2"))
+    with site.session() as session:
+        zeropoint = session.get(PsfModel, psf.object_id).frame.zeropoint
+
+    assert (len(used), len(tried)) == (psf.n_stars, psf.n_candidates)
+    assert all(bool(star["reason"]) is not star["used"] for star in listed)
+    assert [star["flux"] for star in listed] == sorted((star["flux"] for star in listed), reverse=True)
+    assert np.median([star["chi2"] for star in used]) == pytest.approx(psf.chi2, rel=0.3)
+    for star in used:
+        assert star["magnitude"] == pytest.approx(zeropoint - 2.5 * np.log10(star["flux"]))
+        assert abs(star["fwhm"]) < 5 * star["fwhm_error"] + 0.05 * psf.fwhm
+    assert text.count('<circle class="width"') == len(used)
+    assert text.count('class="leftout"') == len(listed) - len(used)
+    assert f"{address}.csv" in text
+
+
+def test_the_stars_of_a_model_are_had_as_files(client):
+    site, web = client
+    (psf,) = site.all(PsfModel)
+    address = f"/object/{psf.object_id}/psf-stars"
+    listed = web.get(f"{address}.json").json["stars"]
+    rows = list(csv.DictReader(io.StringIO(web.get(f"{address}.csv").get_data(as_text=True))))
+    table = Table.read(io.BytesIO(web.get(f"{address}.fits").data), format="fits")
+    votable = Table.read(io.BytesIO(web.get(f"{address}.vot").data), format="votable")
+
+    assert [row["reason"] for row in rows] == [star["reason"] for star in listed]
+    for found in (table, votable):
+        np.testing.assert_allclose(found["flux"], [star["flux"] for star in listed], rtol=1e-6)
+        assert str(found["fwhm"].unit) in ("pix", "pixel")
+    assert web.get(f"{address}.csv").headers["Content-Disposition"].endswith(f'psf-stars-{psf.object_id}.csv"')
+
+
+def test_a_model_of_an_earlier_version_has_no_list_of_stars(client, tmp_path):
+    site, web = client
+    (psf,) = site.all(PsfModel)
+    with fits.open(site.store.retrieve(psf.filename)) as hdus:
+        del hdus["STARS"]
+        hdus.writeto(tmp_path / "earlier.fits")
+    stored = site.store.put(tmp_path / "earlier.fits", "earlier.fits")
+    with site.session() as session:
+        own = session.get(PsfModel, psf.object_id)
+        own.filename, own.sha256 = stored.filename, stored.sha256
+        session.commit()
+
+    refused = web.get(f"/object/{psf.object_id}/psf-stars.json")
+    assert refused.status_code == 404
+    assert "was made by an earlier version, which did not keep its stars: make it again" in refused.get_data(
+        as_text=True
+    )
+    assert web.get(f"/object/{psf.object_id}/psf.json").status_code == 200
 
 
 def test_the_picture_of_a_model_is_a_png_that_is_kept_for_ever(client):

@@ -10,13 +10,18 @@ from awe.kernels.colour_maps import ColourMap, colour_table
 from awe.kernels.png import encode_png
 from awe.kernels.psf import Psf
 from awe.model.psf import PsfModel
-from awe.psf_files import psf_of_file
+from awe.psf_files import psf_of_file, stars_of_file
+from awe.services.export import MEDIA_TYPES
+from awe.services.export_csv import csv_parts
+from awe.services.export_fits import fits_parts
+from awe.services.export_votable import votable_parts
 from awe.services.negotiation import answer
 from awe.services.objectview import find_object
 from awe.services.operations import Operation, Parameter, describe
 from awe.services.pages.imageview_pixels import kept
 from awe.services.parts import parts
 from awe.services.psf_field import drawing, facts, mosaic, spread, stars
+from awe.services.psf_stars import FittedStar, drawing_of, fitted_stars, table_of
 from awe.services.sessions import session
 
 psf_pages = Blueprint("psf", __name__)
@@ -29,6 +34,15 @@ _PICTURE = Operation(
     "Stars of the PSF model of a frame, side by side as in its field; bright ones and faint wings alike.",
     (CELLS, Parameter("cmap", "colour map", default=ColourMap.GRAY.value, choices=tuple(ColourMap))),
     answers=("image/png",),
+)
+_WRITERS = {"csv": csv_parts, "vot": votable_parts, "fits": fits_parts}
+_STARS = Operation(
+    "The stars that a PSF model was found from: place, flux, residuals of light, width and shape; why others were not.",
+)
+_STARS_FILE = Operation(
+    "The same as a file.",
+    answers=tuple(MEDIA_TYPES[form] for form in _WRITERS),
+    path=(Parameter("form", "format of the file", choices=tuple(_WRITERS)),),
 )
 
 
@@ -72,6 +86,50 @@ def picture(object_id: int) -> Response:
 
     name = f"psf-{VERSION}-{thing.filename}-{given['cells']}-{colours.value}"
     return kept(name, "image/png", make, on_disk=False)
+
+
+@psf_pages.get("/object/<number:object_id>/psf-stars")
+@psf_pages.get("/object/<number:object_id>/psf-stars.json", endpoint="stars_json")
+@describe(_STARS)
+def single_stars(object_id: int) -> Response:
+    """Show what each star says of the PSF model of a frame."""
+    _STARS.read(request.args.to_dict())
+    thing, shape = _model(object_id)
+    psf = _read(thing)
+    found = _stars(thing, psf)
+
+    def as_json() -> dict[str, Any]:
+        return {"object_id": object_id, "stars": [vars(star) for star in found]}
+
+    return answer(
+        "psf_stars.html",
+        as_json,
+        thing=thing,
+        stars=found,
+        used=sum(star.used for star in found),
+        map=drawing_of(found, psf, shape),
+        has_magnitudes=any(star.magnitude is not None for star in found),
+        forms=tuple(_WRITERS),
+    )
+
+
+@psf_pages.get("/object/<number:object_id>/psf-stars.<any(csv,vot,fits):form>", endpoint="stars_file")
+@describe(_STARS_FILE)
+def stars_file(object_id: int, form: str) -> Response:
+    """Send what each star says of the PSF model of a frame as a file."""
+    _STARS_FILE.read(request.args.to_dict())
+    thing, _ = _model(object_id)
+    found = _stars(thing, _read(thing))
+    response = Response(_WRITERS[form](table_of(found, f"stars of {thing}")), mimetype=MEDIA_TYPES[form])
+    response.headers["Content-Disposition"] = f'attachment; filename="psf-stars-{object_id}.{form}"'
+    return response
+
+
+def _stars(thing: PsfModel, psf: Psf) -> list[FittedStar]:
+    rows = stars_of_file(parts(current_app).store.retrieve(str(thing.filename), thing.sha256))
+    if rows is None:
+        raise NotFound(f"{thing} was made by an earlier version, which did not keep its stars: make it again")
+    return fitted_stars(rows, psf, getattr(thing.frame, "zeropoint", None))
 
 
 def _model(object_id: int) -> tuple[PsfModel, tuple[int, int]]:
