@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from awe.kernels.psf import Psf
 from awe.kernels.psf_residuals import Rejection
-from awe.kernels.psf_shape import width_of
 from awe.services.columns import Column
 from awe.services.export import Exported
 
@@ -49,7 +48,7 @@ class FittedStar:
     chi2: float | None
     """Mean square of its residuals in units of their errors."""
     fwhm: float | None
-    """FWHM of the star beyond that of the model, pixel."""
+    """FWHM of the star beyond that of the model, pixel: the part by which it is wider, of the FWHM in the middle."""
     fwhm_error: float | None
     ellipticity: float | None
     """Of the star beyond that of the model: 1 - B/A."""
@@ -74,7 +73,7 @@ COLUMNS = tuple(
         ("flux_error", _NUMBER, "its standard error", "adu", "stat.error;phot.flux"),
         ("magnitude", _NUMBER, "magnitude, if the zeropoint of the frame is known", "mag", "phot.mag"),
         ("chi2", _NUMBER, "mean square of its residuals in units of the errors", "", "stat.fit.chi2"),
-        ("fwhm", _NUMBER, "FWHM of the star beyond that of the model there", "pixel", ""),
+        ("fwhm", _NUMBER, "FWHM of the star beyond that of the model", "pixel", ""),
         ("fwhm_error", _NUMBER, "its standard error", "pixel", ""),
         ("ellipticity", _NUMBER, "ellipticity (1 - B/A) of the star beyond that of the model", "", "src.ellipticity"),
         ("angle", _NUMBER, "angle of the major axis of that, from x to y", "deg", "pos.posAng"),
@@ -102,8 +101,7 @@ def fitted_stars(rows: NDArray[Any], psf: Psf, zeropoint: float | None) -> list[
 
 def _star(row: Any, psf: Psf, zeropoint: float | None) -> FittedStar:
     told = {name: _number(row[name]) for name in row.dtype.names}
-    flux, widening = told["flux"], told["widening"]
-    width = None if widening is None else width_of(psf.picture(row["x"], row["y"]), psf.sampling)
+    flux = told["flux"]
     ellipticity, angle = _ellipse(told["stretch_x"], told["stretch_xy"])
     return FittedStar(
         x=float(row["x"]) + 1,
@@ -112,8 +110,8 @@ def _star(row: Any, psf: Psf, zeropoint: float | None) -> FittedStar:
         flux_error=told["flux_error"],
         magnitude=_magnitude(flux, zeropoint),
         chi2=told["chi2"],
-        fwhm=_times(widening, width),
-        fwhm_error=_times(told["widening_error"], width),
+        fwhm=_times(told["widening"], psf.fwhm),
+        fwhm_error=_times(told["widening_error"], psf.fwhm),
         ellipticity=ellipticity,
         angle=angle,
         ellipticity_error=told["stretch_error"],
@@ -138,8 +136,8 @@ def _number(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _times(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a * b
+def _times(part: float | None, width: float) -> float | None:
+    return None if part is None else part * width
 
 
 def reason_of(rejected: int) -> str:

@@ -147,7 +147,7 @@ def test_the_stars_of_a_model_are_had_as_files(client):
     listed = web.get(f"{address}.json").json["stars"]
     rows = list(csv.DictReader(io.StringIO(web.get(f"{address}.csv").get_data(as_text=True))))
     table = Table.read(io.BytesIO(web.get(f"{address}.fits").data), format="fits")
-    votable = Table.read(io.BytesIO(web.get(f"{address}.vot").data), format="votable")
+    votable = Table.read(io.BytesIO(web.get(f"{address}.vot").data), format="votable", use_names_over_ids=True)
 
     assert [row["reason"] for row in rows] == [star["reason"] for star in listed]
     for found in (table, votable):
