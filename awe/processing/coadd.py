@@ -29,7 +29,7 @@ NO_ZEROPOINT = {
 
 @makes(
     Coadd,
-    version=5,
+    version=6,
     reads=tuple(f"regridded_frames.{n}" for n in ("reduced", "weight", "background", "astrometry", "illumination")),
 )
 def make_coadd(product: Coadd, products: Products) -> None:
