@@ -25,8 +25,17 @@ def psf_of_file(path: Path) -> Psf:
 
 def stars_of_file(path: Path) -> NDArray[Any] | None:
     """Return the rows (`awe.kernels.psf_residuals.PSF_STARS`) about the stars of a model; None in files of PSFEx."""
+    return _table(path, "STARS")
+
+
+def residuals_of_file(path: Path) -> NDArray[Any] | None:
+    """Return what the stars of each part of a field have left (`mean_residuals`); None in files of PSFEx."""
+    return _table(path, "RESIDUALS")
+
+
+def _table(path: Path, name: str) -> NDArray[Any] | None:
     with fits.open(path, memmap=False) as hdus:
-        if "STARS" not in hdus:
+        if name not in hdus:
             return None
-        rows: NDArray[Any] = np.asarray(hdus["STARS"].data).copy()
+        rows: NDArray[Any] = np.asarray(hdus[name].data).copy()
         return rows

@@ -40,6 +40,8 @@ class Psf:
     """Stars that were used."""
     stars: NDArray[Any] | None = None
     """What was found of each star (`awe.kernels.psf_residuals.PSF_STARS`), if the model was just made."""
+    residuals: NDArray[Any] | None = None
+    """What the stars of each part of the field have left in common (`awe.kernels.psf_residuals.mean_residuals`)."""
 
     @property
     def radius(self) -> float:

@@ -18,7 +18,7 @@ from scipy.ndimage import correlate1d, spline_filter
 
 from awe.kernels.psf import Psf, polynomial, terms_of
 from awe.kernels.psf_equations import centre_stars, clip_pixels, fit_weights, normal, right_side
-from awe.kernels.psf_residuals import Rejection, shape_residuals
+from awe.kernels.psf_residuals import Rejection, mean_residuals, shape_residuals
 from awe.kernels.psf_shape import width_of
 
 Array = NDArray[np.float64]
@@ -259,18 +259,20 @@ class _Fitting:
         chi2 = float(np.median(self._chi2[self._good]))
         width = width_of(basis[0], self._sampling)
         counts = len(self._good), int(self._good.sum())
-        return Psf(basis, self._sampling, self._degree, self._zero, self._scale, width, chi2, *counts, self._compared())
+        field = self._degree, self._zero, self._scale
+        return Psf(basis, self._sampling, *field, width, chi2, *counts, *self._compared())
 
-    def _compared(self) -> NDArray[Any]:
-        """Return what each star says of the model."""
+    def _compared(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return what each star says of the model, and what the stars of each part of the field have left."""
         known = np.flatnonzero(self._flux > 0)
         weights = np.zeros(self._weight.shape)
         fit_weights(*self._arrays(), self._flux, self._weight, 1 / self._stars.gain, known, weights)
-        rows = shape_residuals(*self._arrays(), self._stars.light, weights)
+        rows, left = shape_residuals(*self._arrays(), self._stars.light, weights)
         rows["x"] = self._stars.corner_x + self._places[:, 0]
         rows["y"] = self._stars.corner_y + self._places[:, 1]
         rows["clipped_core"], rows["rejected"] = self._clipped_core(), self._why
-        return rows
+        ny, nx = (round(2 * scale) for scale in self._scale[::-1])
+        return rows, mean_residuals(rows, left, weights, (ny, nx))
 
 
 def _moffat(square: Array, fwhm: float, beta: float) -> Array:

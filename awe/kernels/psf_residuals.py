@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from awe.kernels.psf_light import part_of_picture, star_light
 
+CELLS = 3
+"""Parts of the field along each axis, of which mean residuals are kept."""
 WORST_CONDITION = 1e8
 """Of the normal equations of a star, in units of their diagonal, that are solved."""
 
@@ -56,7 +58,7 @@ def shape_residuals(
     fine: float,
     light: NDArray[np.float32],
     weights: NDArray[np.float64],
-) -> NDArray[Any]:
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """Fit each star by the model together with its derivatives by place, width and shape.
 
     To first order, a star that is wider by a part w, and stretched by e1 along x (squeezed along y) and e2 along the
@@ -79,15 +81,59 @@ def shape_residuals(
 
     Returns
     -------
-    array of `PSF_STARS`, in which flux, chi2, widening, stretch and their errors are set; NaN where it can't be fitted.
+    rows : array of `PSF_STARS`
+        Flux, chi2, widening, stretch and their errors are set; NaN where it can't be fitted.
+    residuals : array (stars, side, side), adu
+        What is left of each star at the best place and flux; NaN where a pixel is left out.
     """
-    values = np.full((len(places), 8), np.nan)
-    _fit_shapes(coefficients, terms, places, fine, light, weights, values)
+    values, residuals = np.full((len(places), 8), np.nan), np.full(light.shape, np.nan, np.float32)
+    _fit_shapes(coefficients, terms, places, fine, light, weights, values, residuals)
     found = unknown_stars(len(places))
     names = ("flux", "flux_error", "chi2", "widening", "widening_error", "stretch_x", "stretch_xy", "stretch_error")
     for column, name in enumerate(names):
         found[name] = values[:, column]
+    return found, residuals
+
+
+def mean_residuals(
+    rows: NDArray[Any], residuals: NDArray[np.float32], weights: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[Any]:
+    """Return what the stars of each part of a field have left in common.
+
+    Parameters
+    ----------
+    rows : array of n `PSF_STARS`
+    residuals : array (n, side, side), adu
+        From `shape_residuals`.
+    weights : array (n, side, side), adu^-2
+    shape : tuple of int
+        (ny, nx) of the field.
+
+    Returns
+    -------
+    array of `CELLS` x `CELLS` rows, from the lower left one on: x, y (pixel) of the middle of the part; count of the
+    stars that were used there; picture, the weighted mean of their residuals divided by their fluxes, with their
+    brightest pixels laid upon each other; NaN where there is none.
+    """
+    side = residuals.shape[1]
+    found = np.zeros(CELLS**2, [("x", "f8"), ("y", "f8"), ("count", "i4"), ("picture", "f4", (side, side))])
+    part = _part(rows["y"], shape[0]) * CELLS + _part(rows["x"], shape[1])
+    usable = (rows["rejected"] == 0) & (rows["flux"] > 0)
+    for number in range(CELLS**2):
+        own = np.flatnonzero(usable & (part == number))
+        flux, left = rows["flux"][own].astype(np.float64)[:, None, None], residuals[own]
+        weight = np.where(np.isfinite(left), weights[own], 0) * flux**2
+        total = weight.sum(0)
+        mean = np.full((side, side), np.nan)
+        np.divide((weight * np.nan_to_num(left) / flux).sum(0), total, where=total > 0, out=mean)
+        row, column = divmod(number, CELLS)
+        middle = ((column + 0.5) * shape[1] / CELLS - 0.5, (row + 0.5) * shape[0] / CELLS - 0.5)
+        found[number] = (*middle, len(own), mean)
     return found
+
+
+def _part(place: NDArray[Any], length: int) -> NDArray[np.int64]:
+    return np.clip(np.nan_to_num((place + 0.5) / length * CELLS), 0, CELLS - 1).astype(np.int64)
 
 
 def unknown_stars(count: int) -> NDArray[Any]:
@@ -100,7 +146,7 @@ def unknown_stars(count: int) -> NDArray[Any]:
 
 
 @njit(cache=True, nogil=True)
-def _fit_shapes(coefficients, terms, places, fine, light, weights, values):
+def _fit_shapes(coefficients, terms, places, fine, light, weights, values, residuals):
     size, side = light.shape[1], coefficients.shape[1]
     columns = np.empty((6, size, size))
     for s in range(places.shape[0]):
@@ -116,6 +162,11 @@ def _fit_shapes(coefficients, terms, places, fine, light, weights, values):
             continue
         # residuals are those against the model as it is, at its best place and flux
         plain = np.linalg.solve(matrix[:3, :3], right[:3])
+        for j in range(size):
+            for i in range(size):
+                if weights[s, j, i] > 0:
+                    model = plain[0] * columns[0, j, i] + plain[1] * columns[1, j, i] + plain[2] * columns[2, j, i]
+                    residuals[s, j, i] = light[s, j, i] - model
         values[s, 0], values[s, 1] = plain[0], np.sqrt(1 / matrix[0, 0])
         values[s, 2] = max(total - (plain * right[:3]).sum(), 0.0) / (count - 3)
         inverse = np.linalg.inv(matrix * scale * scale.T) * scale * scale.T

@@ -24,7 +24,7 @@ def make_psf_model(product: PsfModel, products: Products) -> None:
     """Choose the stars of a frame, and find what they have in common as a function of the place.
 
     A second table of the file, STARS (`awe.kernels.psf_residuals.PSF_STARS`), tells what each star says of the model,
-    or why it was left out.
+    or why it was left out; the third, RESIDUALS, what the stars of each part of the field have left in common.
     """
     p = product.parameters
     scene = scene_of(product, products)
@@ -41,7 +41,8 @@ def make_psf_model(product: PsfModel, products: Products) -> None:
         return
     table, cards = psf_table(psf)
     assert psf.stars is not None
-    products.write_tables(product, {"PSF_DATA": table, "STARS": psf.stars}, cards)
+    assert psf.residuals is not None
+    products.write_tables(product, {"PSF_DATA": table, "STARS": psf.stars, "RESIDUALS": psf.residuals}, cards)
     _describe(product, psf)
 
 

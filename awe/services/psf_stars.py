@@ -14,6 +14,10 @@ from awe.kernels.psf_residuals import Rejection
 from awe.services.columns import Column
 from awe.services.export import Exported
 
+CELL = 130
+"""Pixels of the screen for the mean residual of a part of the field, about."""
+SHOWN, LEAST_SCALE = 99.5, 1e-4
+"""Per cent of the residuals that are not beyond black and white; least residual that is white, of the peak."""
 MAP = 640
 """Width of the map, in units of its drawing; the longer side of the field fills it."""
 RADIUS = 7.0
@@ -152,6 +156,32 @@ def table_of(found: Sequence[FittedStar], title: str) -> Exported:
         yield [tuple(getattr(star, c.path) for c in COLUMNS) for star in found]
 
     return Exported("PsfStar", title, "all stars that were tried, and bright ones that were not", COLUMNS, rows)
+
+
+def residual_scale(parts: NDArray[Any], psf: Psf) -> float:
+    """Return the residual that is drawn white, in parts of the peak of the model; its opposite is black."""
+    seen = np.abs(parts["picture"][np.isfinite(parts["picture"])])
+    peak = float(psf.basis[0].max())
+    return max(float(np.percentile(seen, SHOWN)) / peak, LEAST_SCALE) if seen.size else LEAST_SCALE
+
+
+def residual_mosaic(parts: NDArray[Any], psf: Psf) -> NDArray[np.uint8]:
+    """Return the mean residuals of the parts of a field side by side, as they lie in it, as levels [row, column].
+
+    No residual, and no star, is the gray in the middle.
+    """
+    cells = math.isqrt(len(parts))
+    scale = residual_scale(parts, psf) * float(psf.basis[0].max())
+    side = parts["picture"].shape[1]
+    times = max(1, round(CELL / side))
+    step = side * times + 1
+    out = np.zeros((cells * step + 1, cells * step + 1), np.uint8)
+    for number, picture in enumerate(parts["picture"]):
+        level = 127.5 + 127.5 * np.clip(np.nan_to_num(picture[::-1] / scale), -1, 1)
+        row, column = (cells - 1 - number // cells) * step + 1, number % cells * step + 1
+        large = np.rint(level).astype(np.uint8).repeat(times, axis=0).repeat(times, axis=1)
+        out[row : row + step - 1, column : column + step - 1] = large
+    return out
 
 
 def drawing_of(found: Sequence[FittedStar], psf: Psf, shape: tuple[int, int]) -> Markup:

@@ -7,7 +7,7 @@ from awe.kernels.detection import catalogue_of, find, stars
 from awe.kernels.flags import PixelFlag
 from awe.kernels.planes import Rows, scene
 from awe.kernels.psf_model import model_psf
-from awe.kernels.psf_residuals import Rejection
+from awe.kernels.psf_residuals import Rejection, mean_residuals, unknown_stars
 from tests.kernels.test_psf import moffat
 from tests.kernels.test_psf_model import FWHM, GAIN, SIGMA, observed
 
@@ -134,3 +134,41 @@ def test_pixels_in_the_core_that_do_not_fit_are_counted(grid):
     assert row["rejected"] == 0
     assert row["clipped_core"] == pytest.approx(5 / 41, abs=2 / 41)
     assert abs(row["widening"]) < 0.02
+
+
+def test_the_mean_residuals_of_a_part_of_the_field_show_what_its_stars_have_in_common(grid):
+    x, y = grid
+    rng = np.random.default_rng(38)
+    flux = np.full(x.size, 1e5)
+    psf = modelled(Rows(observed(x, y, flux, SHAPE, rng), rms=SIGMA))
+    parts, used = psf.residuals, psf.stars["rejected"] == 0
+
+    assert parts["count"].sum() == used.sum()
+    assert [tuple(parts[k][["x", "y"]]) for k in (0, 8)] == [
+        (pytest.approx(700 / 6 - 0.5), pytest.approx(700 / 6 - 0.5)),
+        (pytest.approx(3500 / 6 - 0.5), pytest.approx(3500 / 6 - 0.5)),
+    ]
+    # beside the stars just noise, which falls with their number
+    corner = parts["picture"][:, :8, :8] * 1e5
+    expected = SIGMA / np.sqrt(parts["count"])
+    assert corner.std(axis=(1, 2)) == pytest.approx(expected, rel=0.3)  # of 64 pixels: 9 %
+    # and near their middles no more than two per cent of the peak
+    assert np.nanmax(np.abs(parts["picture"])) < 0.02 * psf.basis[0].max()
+
+
+def test_a_ghost_beside_the_stars_of_one_part_is_seen_there_only():
+    side, shape = 21, (300, 300)
+    rows = unknown_stars(4)
+    rows["x"], rows["y"], rows["flux"] = [50, 60, 150, 250], [40, 50, 150, 250], [10.0, 20.0, 5.0, 8.0]
+    rows["rejected"][3] = 1
+    left = np.zeros((4, side, side), np.float32)
+    left[:2, 10, 15] = [0.1, 0.2]
+    left[0, 3, 3] = np.nan
+    left[3] = 5.0
+    found = mean_residuals(rows, left, np.ones(left.shape), shape)
+
+    assert found["count"].tolist() == [2, 0, 0, 0, 1, 0, 0, 0, 0]
+    assert found["picture"][0, 10, 15] == pytest.approx(0.01)
+    assert np.count_nonzero(found["picture"][0]) == 1
+    assert not found["picture"][4].any()
+    assert np.isnan(found["picture"][8]).all()

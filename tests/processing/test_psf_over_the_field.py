@@ -13,7 +13,7 @@ from astropy.table import Table
 from awe.kernels.psf import Psf
 from awe.kernels.psf_shape import ellipticity_of, width_of
 from awe.model import Coadd, PsfModel
-from awe.psf_files import psf_of_file
+from awe.psf_files import psf_of_file, residuals_of_file
 from awe.services.app import create_app
 from awe.services.psf_field import drawing, mosaic, stars
 
@@ -138,6 +138,9 @@ def test_the_stars_of_a_model_are_listed_with_their_residuals_and_drawn(client):
     assert text.count('<circle class="width"') == len(used)
     assert text.count('class="leftout"') == len(listed) - len(used)
     assert f"{address}.csv" in text
+    assert web.get(f"/object/{psf.object_id}/psf-residuals.png").data.startswith(b"\x89PNG")
+    parts = residuals_of_file(site.store.retrieve(psf.filename))
+    assert parts["count"].sum() == len(used)
 
 
 def test_the_stars_of_a_model_are_had_as_files(client):

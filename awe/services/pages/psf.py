@@ -1,5 +1,6 @@
 """The PSF model of a frame over its field."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from awe.kernels.colour_maps import ColourMap, colour_table
 from awe.kernels.png import encode_png
 from awe.kernels.psf import Psf
 from awe.model.psf import PsfModel
-from awe.psf_files import psf_of_file, stars_of_file
+from awe.psf_files import psf_of_file, residuals_of_file, stars_of_file
 from awe.services.export import MEDIA_TYPES
 from awe.services.export_csv import csv_parts
 from awe.services.export_fits import fits_parts
@@ -21,11 +22,19 @@ from awe.services.operations import Operation, Parameter, describe
 from awe.services.pages.imageview_pixels import kept
 from awe.services.parts import parts
 from awe.services.psf_field import drawing, facts, mosaic, spread, stars
-from awe.services.psf_stars import FittedStar, drawing_of, fitted_stars, table_of
+from awe.services.psf_stars import (
+    FittedStar,
+    drawing_of,
+    fitted_stars,
+    residual_mosaic,
+    residual_scale,
+    table_of,
+)
 from awe.services.sessions import session
 
 psf_pages = Blueprint("psf", __name__)
 
+EARLIER = "made by an earlier version, which did not keep its stars: make it again"
 VERSION = 1
 """Goes up when the same address gives other bytes than before."""
 CELLS = Parameter("cells", "stars along each side of the field", "integer", 5, low=2, high=9)
@@ -38,6 +47,10 @@ _PICTURE = Operation(
 _WRITERS = {"csv": csv_parts, "vot": votable_parts, "fits": fits_parts}
 _STARS = Operation(
     "The stars that a PSF model was found from: place, flux, residuals of light, width and shape; why others were not.",
+)
+_RESIDUALS = Operation(
+    "What the stars of each part of a field have left in common beside the PSF model, side by side as in the field.",
+    answers=("image/png",),
 )
 _STARS_FILE = Operation(
     "The same as a file.",
@@ -108,6 +121,7 @@ def single_stars(object_id: int) -> Response:
         stars=found,
         used=sum(star.used for star in found),
         map=drawing_of(found, psf, shape),
+        scale=residual_scale(_residuals(thing), psf),
         has_magnitudes=any(star.magnitude is not None for star in found),
         forms=tuple(_WRITERS),
     )
@@ -125,11 +139,35 @@ def stars_file(object_id: int, form: str) -> Response:
     return response
 
 
+@psf_pages.get("/object/<number:object_id>/psf-residuals.png", endpoint="residuals")
+@describe(_RESIDUALS)
+def mean_residuals(object_id: int) -> Response:
+    """Send the mean residuals of the stars of a PSF model over its field as a picture."""
+    _RESIDUALS.read(request.args.to_dict())
+    thing, _ = _model(object_id)
+
+    def make() -> bytes:
+        return encode_png(residual_mosaic(_residuals(thing), _read(thing)))
+
+    return kept(f"psf-residuals-{VERSION}-{thing.filename}", "image/png", make, on_disk=False)
+
+
 def _stars(thing: PsfModel, psf: Psf) -> list[FittedStar]:
-    rows = stars_of_file(parts(current_app).store.retrieve(str(thing.filename), thing.sha256))
+    rows = stars_of_file(_path(thing))
     if rows is None:
-        raise NotFound(f"{thing} was made by an earlier version, which did not keep its stars: make it again")
+        raise NotFound(f"{thing} was {EARLIER}")
     return fitted_stars(rows, psf, getattr(thing.frame, "zeropoint", None))
+
+
+def _residuals(thing: PsfModel) -> np.ndarray:
+    found = residuals_of_file(_path(thing))
+    if found is None:
+        raise NotFound(f"{thing} was {EARLIER}")
+    return found
+
+
+def _path(thing: PsfModel) -> Path:
+    return parts(current_app).store.retrieve(str(thing.filename), thing.sha256)
 
 
 def _model(object_id: int) -> tuple[PsfModel, tuple[int, int]]:
@@ -146,4 +184,4 @@ def _model(object_id: int) -> tuple[PsfModel, tuple[int, int]]:
 
 
 def _read(thing: PsfModel) -> Psf:
-    return psf_of_file(parts(current_app).store.retrieve(str(thing.filename), thing.sha256))
+    return psf_of_file(_path(thing))
