@@ -17,7 +17,8 @@ from astropy.io.fits import Header, VerifyError
 from astropy.utils.exceptions import AstropyUserWarning
 
 from awe.errors import BadFile, BadRequest, NotFound
-from awe.fits_layout import COMPRESSED, Hdu, Scaling, file_contents, scan
+from awe.fits_layout import COMPRESSED, Hdu, Scaling, file_contents, layout, scan
+from awe.fits_tiles import PackedMap, is_packed
 from awe.fits_verify import verify
 
 __all__ = [
@@ -44,7 +45,7 @@ class Planes:
 
     path: Path
     first: Hdu
-    stored: Mapping[str, tuple[np.ndarray, Scaling]]
+    stored: Mapping[str, tuple[np.ndarray | PackedMap, Scaling]]
 
     @cached_property
     def header(self) -> Header:
@@ -63,7 +64,7 @@ class Planes:
     def rows(self, plane: str, y0: int = 0, y1: int | None = None) -> np.ndarray:
         """Return rows y0 to y1 (half-open) of a plane: float32, or uint8 if so stored, in native byte order."""
         pixels, scaling = self.stored[plane]
-        return scaling.values(pixels[y0:y1])
+        return pixels[y0:y1] if isinstance(pixels, PackedMap) else scaling.values(pixels[y0:y1])
 
 
 def read_image(path: Path, hdu: int | str | None = None) -> tuple[np.ndarray, Header]:
@@ -72,7 +73,7 @@ def read_image(path: Path, hdu: int | str | None = None) -> tuple[np.ndarray, He
     Integers beyond 2**24 lose their last bits.
     """
     contents, found = _open(path, hdu)
-    pixels = _stored(path, contents, found)
+    pixels = _stored(path, contents, found)[:]
     return found.scaling.values(pixels).astype(np.float32, copy=False), _image_header(path, found)
 
 
@@ -86,8 +87,10 @@ def section(path: Path, hdu: int | str | None, x0: int, x1: int, y0: int, y1: in
     ny, nx = found.shape
     if not (0 <= x0 < x1 <= nx and 0 <= y0 < y1 <= ny):
         raise BadRequest(f"pixels x {x0}:{x1}, y {y0}:{y1} lie outside {path.name}, whose image is {nx} x {ny} (x, y)")
-    contents = None if found.kind == COMPRESSED else file_contents(path)
-    return found.scaling.values(_stored(path, contents, found, (slice(y0, y1), slice(x0, x1))))
+    part = slice(y0, y1), slice(x0, x1)
+    is_foreign = found.kind == COMPRESSED and not is_packed(found)
+    pixels = _unpacked(path, found, part) if is_foreign else _stored(path, file_contents(path), found)[part]
+    return found.scaling.values(pixels)
 
 
 @lru_cache(maxsize=512)
@@ -127,8 +130,7 @@ def image_names(path: Path) -> set[str]:
 
 def open_planes(path: Path) -> Planes:
     """Open all images of a file; one without EXTNAME goes by the name of its place: IMAGE, WEIGHT, FLAGS."""
-    contents = file_contents(path)
-    hdus = list(scan(path, contents))
+    contents, hdus = layout(path)
     images = [hdu for hdu in hdus if hdu.is_image]
     if not images:
         raise BadFile(f"{path} holds no image: {', '.join(map(str, hdus))}")
@@ -154,9 +156,14 @@ def _open(path: Path, wanted: int | str | None, image: bool = True) -> tuple[Any
     raise BadFile(f"{path} has no {what}{'' if wanted is None else f' {wanted}'}: it holds {', '.join(map(str, seen))}")
 
 
-def _stored(path: Path, contents: Any, hdu: Hdu, part: tuple[slice, slice] = (slice(None), slice(None))) -> np.ndarray:
+def _stored(path: Path, contents: Any, hdu: Hdu) -> "np.ndarray | PackedMap":
+    """Return the stored numbers of an image: what can be read in parts is not read yet."""
     if hdu.kind != COMPRESSED:
-        return hdu.pixels(contents)[part]
+        return hdu.pixels(contents)
+    return PackedMap(contents, hdu, path) if is_packed(hdu) else _unpacked(path, hdu)
+
+
+def _unpacked(path: Path, hdu: Hdu, part: tuple[slice, slice] = (slice(None), slice(None))) -> np.ndarray:
     try:
         with _opened(path) as hdus:
             return np.asarray(hdus[hdu.index].section[part])
@@ -166,7 +173,7 @@ def _stored(path: Path, contents: Any, hdu: Hdu, part: tuple[slice, slice] = (sl
 
 def _image_header(path: Path, hdu: Hdu) -> Header:
     if hdu.kind != COMPRESSED:
-        return _repaired(hdu.header)
+        return _repaired(hdu.header.copy())
     with _opened(path) as hdus:
         return _repaired(hdus[hdu.index].header.copy())
 

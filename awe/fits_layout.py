@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from astropy.io.fits import Header, VerifyError
+from cachetools import LRUCache, cached
 from isal import igzip
 
 from awe.errors import BadFile, NotFound
@@ -122,6 +124,21 @@ def file_contents(path: Path) -> Any:
         raise BadFile(f"{path} is damaged: its gzip stream is cut off or corrupt ({error})") from error
     except ValueError as error:
         raise BadFile(f"{path} is not FITS: it is empty") from error
+
+
+def layout(path: Path) -> tuple[Any, tuple[Hdu, ...]]:
+    """Return the contents of a file (see `file_contents`) and all its header and data units.
+
+    The units of the files looked at last are remembered, as it takes longer to read headers than to read pixels: who
+    changes a header must copy it. Raises as `scan`.
+    """
+    contents, stat = file_contents(path), path.stat()
+    return contents, _remembered(path, (stat.st_size, stat.st_mtime_ns), contents)
+
+
+@cached(LRUCache(64), key=lambda path, version, _contents: (path, version), lock=Lock())
+def _remembered(path: Path, _version: tuple[int, int], contents: Any) -> tuple[Hdu, ...]:
+    return tuple(scan(path, contents))
 
 
 def scan(path: Path, contents: Any) -> Iterator[Hdu]:

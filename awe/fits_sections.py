@@ -13,7 +13,8 @@ import numpy as np
 
 from awe.errors import BadFile
 from awe.fits import open_planes, plane_names
-from awe.fits_layout import Hdu, Scaling, file_contents, scan
+from awe.fits_layout import Hdu, Scaling, file_contents, layout
+from awe.fits_tiles import PackedMap, is_packed
 from awe.kernels.sections import Section
 
 
@@ -32,6 +33,8 @@ class MappedPlane:
 
     def section(self, section: Section) -> np.ndarray:
         """Return the pixels of a section: float32 in any byte order, or uint8 if so stored."""
+        if self._is_packed:
+            return PackedMap(file_contents(self.path), self.hdu, self.path)[section.slices]
         if self._whole is not None:
             return section.cut(self._whole)
         nx, kind = self.shape[1], self.hdu.dtype
@@ -44,6 +47,10 @@ class MappedPlane:
             )
         rows = np.frombuffer(mapped, kind, count, first - begin).reshape(-1, nx)
         return rows[:, section.x0 : section.x1]
+
+    @cached_property
+    def _is_packed(self) -> bool:
+        return is_packed(self.hdu)
 
     @cached_property
     def _whole(self) -> np.ndarray | None:
@@ -87,7 +94,7 @@ class PixelsOnFile:
 
 def mapped_plane(path: Path, name: str | None = None) -> MappedPlane:
     """Return the plane of this name (as in `open_planes`) of a file; the first one if none is named."""
-    images = [hdu for hdu in scan(path, file_contents(path)) if hdu.is_image]
+    images = [hdu for hdu in layout(path)[1] if hdu.is_image]
     names = plane_names(images)
     wanted = names[0] if name is None and names else name
     if wanted not in names:

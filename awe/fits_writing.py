@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from astropy.io.fits import Header
 
+from awe import fits_tiles
 from awe.fits_layout import BLOCK
 
 CARD = 80
@@ -19,6 +20,8 @@ _STRUCTURE = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|(Z?CHECK|Z?DATA)SUM|ZHECKSUM"
     r"|EXTNAME|EXTVER|INHERIT|END"
 )
+_SIZE = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT")
+_EMPTY = [("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]
 _WCS = re.compile(
     r"WCSAXES|C(TYPE|RVAL|RPIX|DELT|UNIT|ROTA)\d|(CD|PC|PV)\d_\d+|RADESYS|EQUINOX|L(ON|AT)POLE|[AB]P?_(\d_\d|ORDER)"
 )
@@ -29,29 +32,56 @@ _PIECE = 1 << 20
 _NO_LETTERS = {*range(0x3A, 0x41), *range(0x5B, 0x61)}
 
 
-def write_image(path: Path, planes: Mapping[str, np.ndarray], header: Header | Mapping[str, Any] | None = None) -> str:
-    """Write planes to a file, the first one as primary HDU, uncompressed, and return the SHA-256 of the file.
+def write_image(
+    path: Path,
+    planes: Mapping[str, np.ndarray],
+    header: Header | Mapping[str, Any] | None = None,
+    packed: Collection[str] = (),
+) -> str:
+    """Write planes to a file and return the SHA-256 of the file.
 
-    Each gets its EXTNAME and checksums. The header goes to the primary HDU; the others get its WCS. Masks are written
-    as uint8, floats as float32. The file appears under its name when it is complete.
+    Each gets its EXTNAME and checksums. The header goes to the first of them, which is the primary HDU; the others get
+    its WCS. Masks are written as uint8, floats as float32. Those named in `packed`, of uint8, are tile-compressed; if
+    the first is, the primary HDU is empty. The file appears under its name when it is complete.
     """
     checksum: Any = hashlib.sha256()
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         with open(part, "xb", buffering=0) as file:
             end = 0
-            for number, (name, image) in enumerate(planes.items()):
-                stored = _storable(name, image)
-                cards = plane_header(name, stored.dtype, image.shape, header or {}, first=number == 0)
-                head = _with_checksums(cards, _word_sum(stored), _padded(len(_text(cards)) + 3 * CARD))
-                for piece in chain([memoryview(head)], _pieces(stored), [memoryview(bytes(-stored.nbytes % BLOCK))]):
-                    checksum.update(piece)
-                    _write_all(file.fileno(), piece, end)
-                    end += len(piece)
+            for piece in _file_of(planes, header or {}, packed):
+                checksum.update(piece)
+                _write_all(file.fileno(), piece, end)
+                end += len(piece)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
     return str(checksum.hexdigest())
+
+
+def _file_of(
+    planes: Mapping[str, np.ndarray], header: Header | Mapping[str, Any], packed: Collection[str]
+) -> Iterator[memoryview]:
+    """Yield a FITS file in pieces; what was yielded before is overwritten."""
+    first = True
+    for name, image in planes.items():
+        stored = _storable(name, image)
+        cards = plane_header(name, stored.dtype, image.shape, header, first=first)
+        if name in packed:
+            if first:
+                yield memoryview(_with_checksums(Header(_EMPTY), 0, BLOCK))
+            form, stored = fits_tiles.packed(stored)
+            cards = _joined(form, cards)
+        head = _with_checksums(cards, _word_sum(stored), _padded(len(_text(cards)) + 3 * CARD))
+        yield from chain([memoryview(head)], _pieces(stored), [memoryview(bytes(-stored.nbytes % BLOCK))])
+        first = False
+
+
+def _joined(form: Header, cards: Header) -> Header:
+    """Return the header of a packed plane: that of its table, and what its own says beside size and kind."""
+    joined = form.copy()
+    joined.extend([card for card in cards.cards if not _SIZE.fullmatch(card.keyword)], strip=False, unique=False)
+    return joined
 
 
 def plane_header(

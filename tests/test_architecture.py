@@ -32,8 +32,9 @@ MAY_USE = {
         "instruments", "local", "log",
     } | FLOOR,
     "store": {"fits", "config", "file_cache", "connections"} | FLOOR,
-    "fits": {"fits_layout", "fits_verify"} | FLOOR,
-    "fits_writing": {"fits_layout"} | FLOOR,
+    "fits": {"fits_layout", "fits_tiles", "fits_verify"} | FLOOR,
+    "fits_writing": {"fits_layout", "fits_tiles"} | FLOOR,
+    "fits_tiles": {"fits_layout"} | FLOOR,
     "errors": set(),
 }  # fmt: skip
 BORDERS = {

@@ -19,6 +19,7 @@ from awe.kernels.background import background_map, background_mesh
 from awe.kernels.binning import bin_mean
 from awe.kernels.coadd import Method, coadd
 from awe.kernels.combine import Combine, combine
+from awe.kernels.correlated_noise import noise_scale
 from awe.kernels.cosmics import flag_cosmic_rays
 from awe.kernels.defects import cold_pixels, hot_pixels, saturated_pixels
 from awe.kernels.detection import catalogue_of, find, stars
@@ -34,7 +35,7 @@ from awe.kernels.plate_model import Plate
 from awe.kernels.psf_model import measure_with_psf, model_psf
 from awe.kernels.recognition import recognise
 from awe.kernels.reduction import calibrate
-from awe.kernels.resample import InMemory, Kernel, Regridder, noise_scale
+from awe.kernels.resample import InMemory, Kernel, Regridder
 from awe.kernels.sections import Section
 from awe.kernels.stretch import Stretch, apply_stretch, cuts
 from awe.kernels.tracks import find_tracks, track_mask

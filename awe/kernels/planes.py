@@ -1,6 +1,7 @@
 """Rows of an image, put in the form (types, byte order, no NaN) that detection and measurement need."""
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from awe.kernels.flags import PixelFlag
 from awe.kernels.photometry import Plane
 
+WHOLE_PIXELS = 1 << 24
+"""An image up to this size is prepared once and kept, 10 bytes a pixel: it is looked at more than once."""
+CHUNK_PIXELS = 1 << 19
 SAMPLE = 1 << 18
 """Pixels from which typical values of an image are taken."""
 SATURATED = np.uint8(PixelFlag.SATURATED)
@@ -58,17 +62,39 @@ class Scene:
         self.shape, self.gain = shape, gain
         self._read, self._saturation = read, saturation
         self._noise, self._typical = self._typical_values()
+        self.is_kept = shape[0] * shape[1] <= WHOLE_PIXELS
+        self._kept = _Kept(shape) if self.is_kept else None
 
     def rows(self, y0: int, y1: int, x0: int = 0, x1: int | None = None) -> Plane:
-        """Return the rows y0 to y1, or their columns x0 to x1, without segmentation."""
-        return self._plane(y0, y1, self._noise, self._typical, slice(x0, x1))
+        """Return the rows y0 to y1, or their columns x0 to x1, without segmentation; they must not be changed."""
+        if self._kept is None:
+            return self._plane(y0, y1, self._noise, self._typical, slice(x0, x1))
+        self._kept.see_to(y0, y1, self._fill)
+        arrays = (np.ascontiguousarray(array[y0:y1, x0:x1]) for array in self._kept.arrays)
+        return self._as_plane(*arrays)
+
+    def _fill(self, y0: int, y1: int, out: "_Prepared") -> None:
+        self._plane(y0, y1, self._noise, self._typical, out=out)
+
+    def _as_plane(
+        self, image: NDArray[np.float32], variance: NDArray[np.float32], bad: NDArray[np.bool_], bits: NDArray[np.uint8]
+    ) -> Plane:
+        return Plane(image, variance, bad, np.zeros((0, 0), np.int32), bits, self.gain)
 
     def background(self, y0: int, y1: int) -> NDArray[np.float32]:
         """Return the background of the rows y0 to y1."""
         level = np.asarray(self._read(y0, y1).background, np.float32)
         return np.broadcast_to(level, (y1 - y0, self.shape[1]))
 
-    def _plane(self, y0: int, y1: int, noise: float, typical: float, columns: slice = slice(None)) -> Plane:
+    def _plane(
+        self,
+        y0: int,
+        y1: int,
+        noise: float,
+        typical: float,
+        columns: slice = slice(None),
+        out: "_Prepared | None" = None,
+    ) -> Plane:
         rows = self._read(y0, y1)
         if rows.image.shape != (y1 - y0, self.shape[1]):
             raise ValueError(f"rows {y0} to {y1} have shape {rows.image.shape}, the image is {self.shape}")
@@ -77,11 +103,11 @@ class Scene:
         level, level_map = _value_or_map(rows.background, shape, "background")
         spread, spread_map = _value_or_map(noise if rows.rms is None else rows.rms, shape, "rms")
         weight, flags = _map(rows.weight, np.float32, shape, "weight"), _map(rows.flags, np.uint8, shape, "flags")
-        out = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, bool), np.empty(shape, np.uint8)
+        out = _room(shape) if out is None else out
         image = np.ascontiguousarray(rows.image, np.float32)
         arrays = image, level_map, weight, spread_map, flags
         _prepare(*arrays, *(np.float32(v) for v in (level, spread, self._saturation, typical)), *out)
-        return Plane(out[0], out[1], out[2], np.zeros((0, 0), np.int32), out[3], self.gain)
+        return self._as_plane(*out)
 
     def _typical_values(self) -> tuple[float, float]:
         """Return the noise where nobody tells it, and the variance of saturated pixels, which have no weight."""
@@ -102,6 +128,35 @@ class Scene:
             return math.nan, float(np.median(np.concatenate(variances)))
         noise = 1.4826 * float(np.median(np.abs(value - np.median(value))))
         return noise, noise**2
+
+
+_Prepared = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.uint8]]
+"""Image, variance, bad pixels and flags."""
+
+
+def _room(shape: tuple[int, int]) -> _Prepared:
+    return np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, bool), np.empty(shape, np.uint8)
+
+
+class _Kept:
+    """The rows of an image, prepared in chunks when one of them is asked for first; threads may ask at once."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.arrays = _room(shape)
+        self._depth, self._rows = max(1, CHUNK_PIXELS // shape[1]), shape[0]
+        self._locks = [threading.Lock() for _ in range(0, shape[0], self._depth)]
+        self._done = [False] * len(self._locks)
+
+    def see_to(self, y0: int, y1: int, fill: Callable[[int, int, _Prepared], None]) -> None:
+        """Have the rows y0 to y1 filled that are not yet."""
+        for number in range(y0 // self._depth, -(-y1 // self._depth)):
+            first = number * self._depth
+            last = min(first + self._depth, self._rows)
+            with self._locks[number]:
+                if not self._done[number]:
+                    image, variance, bad, bits = self.arrays
+                    fill(first, last, (image[first:last], variance[first:last], bad[first:last], bits[first:last]))
+                    self._done[number] = True
 
 
 def scene(rows: Rows, gain: float = math.inf, saturation: float = math.inf) -> Scene:

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from awe.kernels.photometry import Plane
-from awe.kernels.planes import Scene
+from awe.kernels.planes import CHUNK_PIXELS, Scene
 
-WHOLE_PIXELS = 1 << 24
-"""A scene up to this size is one region, 14 bytes a pixel: bands would read the rows between them twice."""
 BAND_ROWS, MARGIN = 512, 256
 """Rows that share a region, and the most on both sides of them that sources of theirs may need."""
-CHUNK_PIXELS = 1 << 19
 SLICES = 8
 """Parts per thread into which the sources of a region are divided, so that threads end together."""
 
@@ -36,8 +34,8 @@ class Regions:
 
     All are laid into the same memory, one after the other: a plane must not be kept beyond the call that gets it.
 
-    Sources that need few pixels around them share bands of rows; any that need more have a region of their own. What
-    is measured does not depend on where the bands lie.
+    A scene that is kept is one region. Else, sources that need few pixels around them share bands of rows; any that
+    need more have a region of their own. What is measured does not depend on where the bands lie.
 
     Parameters
     ----------
@@ -69,7 +67,7 @@ class Regions:
         """
         each = np.broadcast_to(np.asarray(reach, np.float64), self._x.shape)
         with ThreadPoolExecutor(self._threads) as pool:
-            for box, sources in _parts(self._scene.shape, self._x, self._y, each):
+            for box, sources in _parts(self._scene, self._x, self._y, each):
                 plane = self._plane(box, pool)
                 many = min(SLICES * self._threads, len(sources)) or 1
                 slices = np.array_split(sources, many)
@@ -89,6 +87,16 @@ class Regions:
     def _plane(self, box: tuple[int, int, int, int], pool: ThreadPoolExecutor) -> Plane:
         if self._kept is not None and self._kept[0] == box:
             return self._kept[1]
+        plane = self._whole() if self._scene.is_kept else self._laid_out(box, pool)
+        self._kept = box, plane
+        return plane
+
+    def _whole(self) -> Plane:
+        ny = self._scene.shape[0]
+        owner = np.zeros(self._scene.shape, np.int32) if self._found is None else self._found.segmentation(0, ny)
+        return replace(self._scene.rows(0, ny), segmentation=owner)
+
+    def _laid_out(self, box: tuple[int, int, int, int], pool: ThreadPoolExecutor) -> Plane:
         x0, x1, y0, y1 = box
         image, variance, bad, bits, owner = self._arrays((y1 - y0, x1 - x0))
         step = max(1, CHUNK_PIXELS // self._scene.shape[1])
@@ -100,9 +108,7 @@ class Regions:
             owner[to] = 0 if self._found is None else self._found.segmentation(first, last)[:, x0:x1]
 
         list(pool.map(fill, range(y0, y1, step)))
-        plane = Plane(image, variance, bad, owner, bits, self._scene.gain)
-        self._kept = box, plane
-        return plane
+        return Plane(image, variance, bad, owner, bits, self._scene.gain)
 
     def _arrays(self, shape: tuple[int, int]) -> Any:
         """Return arrays for image, variance, bad pixels, flags and owners: the same memory as before if it will do."""
@@ -114,10 +120,10 @@ class Regions:
         return (room[:size].reshape(shape) for room in self._room)
 
 
-def _parts(shape: tuple[int, int], x: NDArray[Any], y: NDArray[Any], reach: NDArray[Any]) -> Any:
+def _parts(scene: Scene, x: NDArray[Any], y: NDArray[Any], reach: NDArray[Any]) -> Any:
     """Yield boxes (x0, x1, y0, y1) and the numbers of their sources."""
-    ny, nx = shape
-    if ny * nx <= WHOLE_PIXELS:
+    ny, nx = scene.shape
+    if scene.is_kept:
         yield (0, nx, 0, ny), np.arange(len(x))
         return
     near = reach <= MARGIN

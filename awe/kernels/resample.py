@@ -7,11 +7,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from awe.kernels.choices import Kernel
 from awe.kernels.interpolation import MARGIN, OUTSIDE, regrid_section
-from awe.kernels.kernel_tables import PHASES, lane_table, outer_taps, quiet_taps, squared_sums, taps_at_phases
+from awe.kernels.kernel_tables import lane_table, outer_taps, quiet_taps, squared_sums
 from awe.kernels.lanes import LANES
 from awe.kernels.mesh import columns_of
 from awe.kernels.pixel_mesh import PixelMesh, overlap_region, pixel_mesh
@@ -25,7 +24,6 @@ __all__ = [
     "Regridded",
     "Regridder",
     "Rows",
-    "noise_scale",
     "overlap_region",
     "pixel_mesh",
     "resample",
@@ -36,8 +34,6 @@ SIGNIFICANT = 0.03
 
 TILE = (128, 1024)
 """Rows and columns of the output grid that are made in one go: what they need of the input fits into a cache."""
-DENSEST = 4
-"""Positions for each pixel of the image, along a side, beyond which the noise of a mean hardly changes."""
 LARGEST_BOX = 4 * 2**20
 """Pixels of an image that are held for a rectangle; if it needs more, it is cut in two."""
 
@@ -325,71 +321,3 @@ def _in_line(plane: NDArray[Any]) -> tuple[NDArray[Any], int]:
 
 _NO_FLAGS = np.zeros(0, np.uint8)
 _NO_FLAGS.flags.writeable = False
-
-
-def noise_scale(
-    mesh: PixelMesh, kernel: Kernel = Kernel.LANCZOS3, blocks: int = 64, size: int = 12, oversampling: int = 1
-) -> float:
-    """Return by how much the noise of a large aperture exceeds the square root of its summed pixel variances.
-
-    Interpolation smooths the noise of single pixels and leaves that of large areas as it was, so neighbours are
-    correlated. The factor, sqrt(sum of covariances / variance), is computed for white input noise and some blocks of
-    output pixels spread over the mesh; it is 1 if pixels fall on pixels, about 1.12 for Lanczos3 at equal pixel size
-    and 1.5 for bilinear, and more if the output pixels are smaller.
-
-    Parameters
-    ----------
-    mesh : PixelMesh
-    kernel : Kernel
-    blocks : int
-        Number of blocks.
-    size : int, output pixel
-        Side of a block, besides a margin as wide as the kernel that is left out of the mean.
-    oversampling : int
-        As in `Regridder`. More than four times that of `oversampling_for` changes the factor by less than 1 per cent,
-        and is not followed.
-    """
-    oversampling = min(oversampling, DENSEST * oversampling_for(mesh))
-    area = np.median(mesh.area[np.isfinite(mesh.area)])
-    margin = int(np.ceil(2 * kernel.taps / np.sqrt(area)))
-    v, u = (grid.ravel() for grid in np.mgrid[-margin : size + margin, -margin : size + margin])
-    inner = (np.minimum(u, v) >= 0) & (np.maximum(u, v) < size)
-    b, a = (grid.ravel() for grid in (np.mgrid[:oversampling, :oversampling] + 0.5) / oversampling - 0.5)
-    places = (v[:, None] + b).ravel(), (u[:, None] + a).ravel()
-    sums = [_block_covariance(block, kernel, inner) for block in _block_positions(mesh, *places[::-1], blocks)]
-    covariance, variance = np.sum(sums, axis=0)
-    return float(np.sqrt(covariance / variance))
-
-
-def _block_covariance(positions, kernel, inner):
-    """Return the summed covariances and variances of the inner pixels of a block, of each some positions."""
-    (i, along), (j, across) = (_taps(axis, kernel) for axis in positions)
-    index = ((j - j.min())[:, :, None] * (np.ptp(i) + 1) + (i - i.min())[:, None]).ravel()
-    times = len(i) // inner.size
-    pixel = np.repeat(np.arange(inner.size), index.size // inner.size)
-    share = (across[:, :, None] * along[:, None]).ravel() / times
-    shares = csr_array((share, (pixel, index)), shape=(inner.size, int(index.max()) + 1))
-    total = shares.sum(axis=0)
-    return (shares @ total)[inner].sum(), shares.power(2).sum(axis=1)[inner].sum()
-
-
-def _block_positions(mesh, u, v, blocks):
-    """Return input x, y of blocks of output pixels: the linear part of the mapping at nodes spread over the mesh."""
-    spread = np.arange(blocks) * 0.6180339887498949
-    row = 1 + (np.arange(blocks) * (mesh.x.shape[0] - 1)) // blocks
-    column = 1 + np.floor(spread % 1 * (mesh.x.shape[1] - 1)).astype(int)
-    for y, x in zip(row, column, strict=True):
-        axes = [
-            nodes[y, x] + (u * (nodes[y, x] - nodes[y, x - 1]) + v * (nodes[y, x] - nodes[y - 1, x])) / mesh.step
-            for nodes in (mesh.x, mesh.y)
-        ]
-        if np.isfinite(axes).all():
-            yield axes
-
-
-def _taps(positions, kernel):
-    """Return for each position the indices of the pixels under the kernel, and their shares."""
-    first = np.floor(positions - kernel.origin).astype(int)
-    table = taps_at_phases(kernel).astype(np.float64)
-    share = table[np.rint((positions - kernel.origin - first) * PHASES).astype(int)]
-    return first[:, None] - (kernel.taps // 2 - 1) + np.arange(kernel.taps), share

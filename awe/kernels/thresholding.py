@@ -80,7 +80,7 @@ def pixels_above(scene: Scene, threshold: float, threads: int = 1) -> PixelList:
 def _bridged(image, variance, bad):
     """Return image and variance with short runs of bad pixels interpolated: along rows, else along columns."""
     ny, nx = image.shape
-    still = bad.copy()
+    image, variance, still = image.copy(), variance.copy(), bad.copy()
     for y in range(ny):
         end = 0  # beyond the last run
         for x in range(nx):

@@ -120,7 +120,8 @@ class Products:
         self.describe(product, shape, wcs)
         with self.scratch() as folder:
             path = folder / "product.fits"
-            digest = write_image(path, planes, _header(product, wcs, cards))
+            flags = [name for name, plane in planes.items() if plane.dtype == np.uint8]
+            digest = write_image(path, planes, _header(product, wcs, cards), packed=flags)
             self._keep(product, path, digest)
 
     @contextmanager

@@ -1,6 +1,7 @@
 """Bring reduced frames onto the pixels of a grid target."""
 
-from awe.kernels.resample import Regridder, noise_scale, regridded
+from awe.kernels.correlated_noise import noise_scale
+from awe.kernels.resample import Regridder, regridded
 from awe.kernels.wcs import Wcs
 from awe.model.coadd import RegriddedFrame
 from awe.processing.illumination import zeropoint_of

@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 from scipy.spatial import cKDTree
 from scipy.special import gamma, gammainc, gammaincinv
 
-from awe.kernels import regions, thresholding
+from awe.kernels import planes, regions, thresholding
 from awe.kernels.components import connected
 from awe.kernels.detection import detect, detect_in
 from awe.kernels.isophotes import isophotes
@@ -108,7 +108,7 @@ def test_a_large_image_gives_the_same_sources_wherever_its_bands_lie(image, monk
     """Each source is counted once, and measured alike, whether the image is read whole or in bands of any height."""
     whole = detect(image, rms=SIGMA, gain=2.0)
     places = np.column_stack([whole["X_IMAGE"], whole["Y_IMAGE"]])
-    monkeypatch.setattr(regions, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(planes, "WHOLE_PIXELS", 1000)
     for rows, margin, threads in ((64, 256, 1), (97, 40, 2)):
         monkeypatch.setattr(regions, "BAND_ROWS", rows)
         monkeypatch.setattr(regions, "MARGIN", margin)
@@ -123,7 +123,7 @@ def test_a_large_image_gives_the_same_sources_wherever_its_bands_lie(image, monk
 
 
 def test_rows_are_read_as_they_are_needed(image, monkeypatch):
-    monkeypatch.setattr(regions, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(planes, "WHOLE_PIXELS", 1000)
     monkeypatch.setattr(regions, "BAND_ROWS", 64)
     monkeypatch.setattr(thresholding, "BAND_PIXELS", 600 * 64)
     most = [0]
@@ -231,7 +231,7 @@ def test_a_large_blend_on_the_seams_of_bands_is_separated_as_in_one_piece(monkey
     image = image.astype(np.float32)
     whole = detect(image, rms=SIGMA, gain=2.0)
     assert np.sum(whole["FLAGS"] & 2 > 0) > 40
-    monkeypatch.setattr(regions, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(planes, "WHOLE_PIXELS", 1000)
     for rows_of_band in (32, 64, 51):
         monkeypatch.setattr(regions, "BAND_ROWS", rows_of_band)
         monkeypatch.setattr(regions, "MARGIN", 60)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import fftconvolve
 
-from awe.kernels import psf_crowd, regions, thresholding
+from awe.kernels import planes, psf_crowd, regions, thresholding
 from awe.kernels.detection import catalogue_of, find, stars
 from awe.kernels.flags import PixelFlag
 from awe.kernels.matching import match_positions
@@ -61,7 +61,7 @@ def test_stars_of_a_field_have_true_fluxes_and_are_seen_to_be_stars(sky):
 def test_bands_of_a_large_image_give_the_same(sky, monkeypatch):
     _, _, _, image = sky
     catalogue, psf, found = measured(Rows(image, rms=SIGMA))
-    monkeypatch.setattr(regions, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(planes, "WHOLE_PIXELS", 1000)
     monkeypatch.setattr(regions, "BAND_ROWS", 130)
     monkeypatch.setattr(regions, "MARGIN", 100)
     monkeypatch.setattr(thresholding, "BAND_PIXELS", 800 * 77)
@@ -78,7 +78,7 @@ def test_the_fit_of_a_source_does_not_depend_on_how_the_image_is_read(sky, monke
     _, _, _, image = sky
     where = scene(Rows(image, rms=SIGMA), GAIN)
     catalogue, psf, whole = measured(Rows(image, rms=SIGMA))
-    monkeypatch.setattr(regions, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(planes, "WHOLE_PIXELS", 1000)
     monkeypatch.setattr(regions, "BAND_ROWS", 77)
     monkeypatch.setattr(regions, "MARGIN", 40)
     banded = measure_with_psf(where, psf, catalogue, threads=2)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from awe.kernels import regions
+from awe.kernels import planes, regions
 from awe.kernels.planes import Rows, scene
 from awe.kernels.regions import Regions
 
@@ -18,7 +18,7 @@ def image():
 
 @pytest.fixture(autouse=True)
 def small_images_are_large(monkeypatch):
-    monkeypatch.setattr(regions, "WHOLE_PIXELS", 1 << 21)
+    monkeypatch.setattr(planes, "WHOLE_PIXELS", 1 << 21)
 
 
 def visited(image, x, y, reach, threads=1):
@@ -56,7 +56,7 @@ def test_memory_is_that_of_a_band_and_of_what_its_sources_need(image):
     x, y = rng.uniform(0, 699, 300), rng.uniform(0, 3999, 300)
     _, largest = visited(image, x, y, 40)
 
-    assert SHAPE[0] * SHAPE[1] > regions.WHOLE_PIXELS
+    assert SHAPE[0] * SHAPE[1] > planes.WHOLE_PIXELS
     assert largest <= SHAPE[1] * (regions.BAND_ROWS + 2 * 41)
 
 

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from awe.kernels.coadd import coadd
+from awe.kernels.correlated_noise import noise_scale
 from awe.kernels.flags import PixelFlag
 from awe.kernels.mesh import spread_mesh
 from awe.kernels.pixel_mesh import overlap_region, pixel_mesh
-from awe.kernels.resample import InMemory, Kernel, Regridder, noise_scale, oversampling_for, resample
+from awe.kernels.resample import InMemory, Kernel, Regridder, oversampling_for, resample
 from awe.kernels.sections import Section
 from awe.kernels.wcs import Wcs, tan
 

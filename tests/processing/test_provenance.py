@@ -12,7 +12,7 @@ from awe.model.lineage import sources
 
 
 def header_of(site, product):
-    with fits.open(site.store.retrieve(product.filename, product.sha256)) as hdus:
+    with fits.open(site.store.retrieve(product.filename, product.sha256), disable_image_compression=True) as hdus:
         assert all(hdu.verify_checksum() == 1 and hdu.verify_datasum() == 1 for hdu in hdus)
         return hdus[0].header.copy()
 
