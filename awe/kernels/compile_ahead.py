@@ -98,9 +98,10 @@ def _sources() -> None:
     wcs = tan(150.0, 2.0, 0.25, SIZE, SIZE)
     image, x, y, flux = _made_up()
     flags = np.zeros(image.shape, np.uint8)
-    flags.setflags(write=False)  # as a mapped file is
     sky = background_map(image, cell=64)
     weight = np.full(image.shape, 1 / 25, np.float32)
+    find(scene(Rows(image, weight, flags, sky.level)))
+    flags.setflags(write=False)  # as those of a mapped file, where others are unpacked
     where = scene(Rows(image, weight, flags, sky.level), 1.5)
     isophotes = find(where)
     rows = catalogue_of(where, isophotes)
