@@ -21,6 +21,8 @@ _SOURCE = 4.0
 _EVEN = 0.75
 _PART = 0.3
 """Of the segments may be fainter than the profile that is judged: light that covers less of a line leaves little."""
+_SEEN = 3
+"""Segments that must have pixels at each distance from a line: beside one across a corner the outer ones have none."""
 _INDEPENDENT = 4
 """Most pixels across a line that count as independent: what makes crowded fields rough is several pixels wide."""
 _WITHIN = 0.81
@@ -201,7 +203,7 @@ def _candidates(
     values: np.ndarray, counts: np.ndarray, step: int, shape: tuple[int, int]
 ) -> list[tuple[float, np.ndarray]]:
     """Return height and ends [[x0, y0], [x1, y1]] (pixels of the frame) of the lines that stand out most."""
-    shortest = _SHORTEST * min(shape) / step
+    shortest = _SHORTEST * min(shape) / step / np.sqrt(2)  # columns: a line may rise by as many rows
     found = []
     for turned in (False, True):
         for flipped in (False, True):
@@ -250,7 +252,7 @@ def _examined(residual: np.ndarray, line: np.ndarray, step: int, threshold: floa
         if inside is None or np.hypot(*(inside[1] - inside[0])) < _SHORTEST * min(residual.shape):
             return None
         profiles, noise = line_profiles(residual, *inside.ravel(), reach)
-        if not np.isfinite(profiles).all():
+        if not _is_seen(profiles):
             return None
         first, last = (_centre(part, shift) for part in (profiles[: SEGMENTS // 2], profiles[SEGMENTS // 2 :]))
         line = _moved(inside, first, last)
@@ -258,7 +260,25 @@ def _examined(residual: np.ndarray, line: np.ndarray, step: int, threshold: floa
     if inside is None:
         return None
     profiles, noise = line_profiles(residual, *inside.ravel(), reach)
-    return _judged(inside, profiles, noise, threshold) if np.isfinite(profiles).all() else None
+    return _judged(inside, profiles, noise, threshold) if _is_seen(profiles) else None
+
+
+def _is_seen(profiles: np.ndarray) -> bool:
+    """Return whether there are pixels of some segments at each distance from a line."""
+    return bool((np.isfinite(profiles).sum(axis=0) >= _SEEN).all())
+
+
+def _quantile(profiles: np.ndarray, part: float) -> np.ndarray:
+    """Return a quantile of those of the segments that have pixels, for each distance; NaN where none has."""
+    ordered = np.sort(profiles, axis=0)  # NaN comes last
+    place = part * np.maximum(np.isfinite(profiles).sum(axis=0) - 1, 0)
+    low = place.astype(int)
+    high = np.minimum(low + 1, len(profiles) - 1)
+    columns = np.arange(profiles.shape[1])
+    rest = place - low
+    return np.where(
+        rest > 0, (1 - rest) * ordered[low, columns] + rest * ordered[high, columns], ordered[low, columns]
+    )
 
 
 @njit(nogil=True, cache=True)
@@ -306,8 +326,8 @@ def _within(line: np.ndarray, shape: tuple[int, int]) -> np.ndarray | None:
 
 def _centre(profiles: np.ndarray, shift: int) -> float:
     """Return the offset, up to a shift, at which the median profile of some segments is highest."""
-    profile = np.median(profiles, axis=0)
-    profile = profile - np.median(profile)
+    profile = _quantile(profiles, 0.5)
+    profile = np.nan_to_num(profile - np.nanmedian(profile))
     middle = profile.size // 2
     smooth = np.convolve(profile, np.full(3, 1 / 3), "same")
     peak = middle - shift + int(np.argmax(smooth[middle - shift : middle + shift + 1]))
@@ -326,7 +346,7 @@ def _moved(line: np.ndarray, first: float, last: float) -> np.ndarray:
 
 def _judged(line: np.ndarray, profiles: np.ndarray, noise: float, threshold: float) -> Track | None:
     """Return the track with its width, if its profile is significant and seen along the line."""
-    profile = np.quantile(profiles, _PART, axis=0)
+    profile = _quantile(profiles, _PART)
     middle = profile.size // 2
     outer = np.concatenate([profile[: middle // 4], profile[-(middle // 4) :]])
     profile = profile - np.median(outer)
@@ -340,7 +360,7 @@ def _judged(line: np.ndarray, profiles: np.ndarray, noise: float, threshold: flo
     significance = profile[core].mean() / noise * np.sqrt(min(across, _INDEPENDENT))
     if peak <= 0 or significance < threshold:
         return None
-    even = _evenness(profiles[:, core].mean(axis=1) - np.median(profiles, axis=1), noise / np.sqrt(across))
+    even = _evenness(profiles[:, core].mean(axis=1) - np.nanmedian(profiles, axis=1), noise / np.sqrt(across))
     width = max(float(profile[core].sum() / peak / _WITHIN), 1.0)
     straight = np.abs(line[1] - line[0]).min() < 1
     if even < _EVEN or across > 0.8 * middle or (straight and width < 1.5):

@@ -82,6 +82,31 @@ def test_injected_tracks_are_found_where_they_are(start, end, peak, fwhm):
     assert found[0].width == pytest.approx(fwhm, rel=0.2 + 0.5 / fwhm)
 
 
+def corner_line(generator, length):
+    """Return where a track of a length (pixel) enters and leaves, that cuts off some corner of the frame."""
+    angle = np.radians(generator.uniform(15, 75))
+    width, height = length * np.cos(angle), length * np.sin(angle)
+    if width > SHAPE[1] - 1 or height > SHAPE[0] - 1:
+        return corner_line(generator, length)
+    x, y = generator.choice([0, SHAPE[1] - 1]), generator.choice([0, SHAPE[0] - 1])
+    return (x + (width if x == 0 else -width), y), (x, y + (height if y == 0 else -height))
+
+
+def test_tracks_across_corners_are_found():
+    found = 0
+    for seed in range(8):
+        generator = np.random.default_rng(1000 + seed)
+        line = corner_line(generator, 400)
+        image, full = exposed(generator, track_light(SHAPE, *line, 2.0, 4.0))
+        tracks = find_tracks(image, SKY, NOISE, full)
+
+        assert len(tracks) <= 1
+        found += any(max(distance(track, point) for point in line) < 3 for track in tracks)
+
+    # crowded fields with spikes hide one of eight
+    assert found >= 7
+
+
 def test_two_tracks_that_cross_are_found():
     generator = np.random.default_rng(22)
     light = track_light(SHAPE, (0, 80), (899, 600), 2.0, 4.0) + track_light(SHAPE, (0, 500), (899, 300), 1.0, 5.0)

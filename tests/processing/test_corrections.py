@@ -18,6 +18,7 @@ from awe.config import Settings
 from awe.database import open_engine, short_transaction
 from awe.fits import open_planes, read_image
 from awe.instruments import load_definitions
+from awe.kernels.matching import match_sky
 from awe.kernels.mesh import spread_mesh
 from awe.kernels.resample import resample
 from awe.kernels.statistics import clipped_statistics, robust_sigma
@@ -29,7 +30,9 @@ from awe.model import (
     IlluminationCorrection,
     ReducedFrame,
     RegriddedFrame,
+    SourceList,
 )
+from awe.model.catalogue import SOURCES
 from awe.model.lineage import ancestors, sources
 from awe.model.persistent import Persistent
 from awe.processing.catalogues import add_catalogue
@@ -115,7 +118,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, observed: Night, server: Any,
     definitions = load_definitions(home / "instruments")
     engine, store, settings = _site(home, observed, server, definitions, make_tables)
     with Session(engine) as session:
-        for cls in (ReducedFrame, RegriddedFrame):
+        for cls in (ReducedFrame, RegriddedFrame, SourceList):
             outcome = execute(plan(session, targets(session, cls, object="SIM-A")), engine, settings)
             assert (outcome.failed, outcome.skipped) == ({}, {})
     with Session(engine) as session:
@@ -132,7 +135,7 @@ def undeclared(
         tmp_path_factory.mktemp("undeclared"), observed, server, load_definitions(), make_tables
     )
     with Session(engine) as session:
-        outcome = execute(plan(session, targets(session, ReducedFrame, object="SIM-A")), engine, settings)
+        outcome = execute(plan(session, targets(session, SourceList, object="SIM-A")), engine, settings)
         assert outcome.failed == {}
     with Session(engine) as session:
         yield Made(observed, session, store)
@@ -316,6 +319,50 @@ def test_zeropoints_on_the_grid_are_those_of_the_chip_not_of_the_places_of_its_s
 
         # stars where there is much stray light in the flat are too faint in the frame
         assert moved == pytest.approx(np.average(dimmed[y, x], weights=weight), abs=2e-3)
+
+
+def stars_of_the_coadd(made: Made) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return place (-1 to 1: sum of both axes of the field), magnitude less the true one, and its error.
+
+    Each chip has a zeropoint of its own: both are less their means over the half of the field that is the chip's.
+    """
+    (found,) = made.session.scalars(select(SourceList)).unique()
+    rows = made.session.execute(SOURCES.select().where(SOURCES.c.SLID == found.object_id)).mappings().all()
+    value = {n: np.array([row[n] for row in rows], float) for n in ("RA", "DEC", "MAG_PSF", "MAGERR_PSF", "FLAGS")}
+    good = (value["FLAGS"] == 0) & (value["MAGERR_PSF"] < 0.02)
+    value = {name: values[good] for name, values in value.items()}
+    plan, stars = made.night.truth.plan, made.night.truth.objects
+    i, j, _ = match_sky(value["RA"], value["DEC"], stars["ra"], stars["dec"], 0.5)
+    height, width = plan.field_shape
+    east = (value["RA"][i] - plan.ra) * np.cos(np.radians(plan.dec)) * 3600 / plan.pixel_scale / width
+    north = (value["DEC"][i] - plan.dec) * 3600 / plan.pixel_scale / height
+    place, off, error = north - east, value["MAG_PSF"][i] - stars["mag_r"][j], value["MAGERR_PSF"][i]
+    near = np.abs(off - np.median(off)) < 0.15
+    place, off, error, half = place[near], off[near], error[near], (east > 0)[near]
+    weight = 1 / (error**2 + 0.01**2)
+    for chip in (half, ~half):
+        for values in (place, off):
+            values[chip] -= np.average(values[chip], weights=weight[chip])
+    return place, off, weight**-0.5
+
+
+def slope(place: np.ndarray, off: np.ndarray, error: np.ndarray) -> tuple[float, float]:
+    """Return the slope (mag over the field) of magnitudes less the true ones against the place, and its error."""
+    return float(np.sum(place * off / error**2) / np.sum((place / error) ** 2)), float(
+        1 / np.sqrt(np.sum((place / error) ** 2))
+    )
+
+
+def test_magnitudes_on_the_coadd_do_not_depend_on_the_place_with_the_correction_and_do_without(made, undeclared):
+    with_it, without = stars_of_the_coadd(made), stars_of_the_coadd(undeclared)
+    (found, error), (before, before_error) = slope(*with_it), slope(*without)
+    print(f"{len(with_it[0])}, {len(without[0])} stars: {found:+.4f} +- {error:.4f}, {before:+.4f} +- {before_error:.4f}")
+
+    assert min(len(with_it[0]), len(without[0])) > 80
+    # flats are brighter by 3 % times the sum of both places, so stars are too faint by 1.0857 times that
+    assert before == pytest.approx(1.0857 * STRAY / 2, abs=4 * before_error)
+    assert before > 5 * before_error
+    assert abs(found) < 3 * error
 
 
 def test_the_lineage_shows_fringes_illumination_linearity_and_the_other_chip(made):
