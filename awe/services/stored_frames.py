@@ -161,10 +161,11 @@ def stored_frame(session: Session, object_id: int) -> StoredFrame:
 
 
 def not_kept(reduced_id: int) -> str:
-    """Return why a regridded frame has no file, and where its pixels are."""
+    """Return why a regridded frame has no file, where its pixels are, and how to get a file."""
     return (
         "files of regridded frames were not kept when it was made (the setting keep_regridded); its pixels are those "
-        f"of ReducedFrame {reduced_id}, which coadds read"
+        f"of ReducedFrame {reduced_id}, which coadds read; for a file, judge it invalid and make it again with "
+        "--keep-regridded true"
     )
 
 

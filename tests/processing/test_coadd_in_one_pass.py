@@ -1,6 +1,7 @@
 """Coadds are made from the reduced frames in one pass; whether regridded frames have files makes no difference."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from awe.errors import BadRequest
 from awe.fits import open_planes, verify
 from awe.kernels.choices import FlagRule, Method
 from awe.model import AstrometricParameters, BackgroundFrame, Coadd, RegriddedFrame
+from awe.services.app import create_app
 from awe.model.lineage import parameters_of
 
 PLANES = ("IMAGE", "WEIGHT", "FLAGS")
@@ -94,6 +96,33 @@ def test_a_parameter_that_has_another_name_now_is_refused_with_those_there_are(c
 def test_what_is_up_to_date_does_not_depend_on_whether_files_are_kept(copied: Callable[..., Any]) -> None:
     for keep in (True, False):
         assert copied("made", keep_regridded=keep).to_make(Coadd, object="SIM-A") == {}
+
+
+def test_a_regridded_frame_whose_file_was_not_kept_gets_one_if_it_is_judged_invalid_and_made_again(
+    copied: Callable[..., Any],
+) -> None:
+    site = copied("made", keep_regridded=False)
+    first = made_anew(site, Coadd.Parameters())
+    with site.session() as session:
+        frame = session.get(Coadd, first.object_id).regridded_frames[0]
+        number, reduced = frame.object_id, frame.reduced_id
+    client = create_app(site.settings, site.engine, site.store).test_client()
+    page, picture = client.get(f"/object/{number}"), client.get(f"/imageview/{number}.png")
+    assert picture.status_code == 404
+    for said in (page.text, picture.text):
+        assert f"its pixels are those of ReducedFrame {reduced}" in said
+        assert "judge it invalid and make it again with --keep-regridded true" in said
+
+    site.change(RegriddedFrame, number, is_valid=0)
+    keeping = replace(site, settings=replace(site.settings, keep_regridded=True))
+    again = made_anew(keeping, Coadd.Parameters())
+
+    with site.session() as session:
+        frames = session.get(Coadd, again.object_id).regridded_frames
+        (new,) = [one for one in frames if one.reduced_id == reduced]
+        assert [one.filename is not None for one in frames].count(True) == 1
+    assert planes(site, new)["IMAGE"].shape == (new.naxis2, new.naxis1)
+    assert np.array_equal(planes(site, again)["IMAGE"], planes(site, first)["IMAGE"])
 
 
 def test_a_coadd_has_maps_of_exposures_and_noise_where_they_are_asked_for(made: Any) -> None:
