@@ -11,8 +11,8 @@ from awe.errors import BadRequest
 from awe.fits import open_planes, verify
 from awe.kernels.choices import FlagRule, Method
 from awe.model import AstrometricParameters, BackgroundFrame, Coadd, RegriddedFrame
-from awe.services.app import create_app
 from awe.model.lineage import parameters_of
+from awe.services.app import create_app
 
 PLANES = ("IMAGE", "WEIGHT", "FLAGS")
 FACTS = (
