@@ -278,9 +278,7 @@ def _quantile(profiles: np.ndarray, part: float) -> np.ndarray:
     high = np.minimum(low + 1, len(profiles) - 1)
     columns = np.arange(profiles.shape[1])
     rest = place - low
-    return np.where(
-        rest > 0, (1 - rest) * ordered[low, columns] + rest * ordered[high, columns], ordered[low, columns]
-    )
+    return np.where(rest > 0, (1 - rest) * ordered[low, columns] + rest * ordered[high, columns], ordered[low, columns])
 
 
 @njit(nogil=True, cache=True)
