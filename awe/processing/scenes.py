@@ -96,7 +96,8 @@ def _has_sky(frame: Any) -> bool:
     """
     if is_external(frame):
         return True
-    return isinstance(frame, Coadd) and frame.parameters.combine is Method.CHI_SQUARED
+    parameters = frame.parameters if isinstance(frame, Coadd) else None
+    return parameters is not None and parameters.combine is Method.CHI_SQUARED
 
 
 def threads_for(scene: Scene) -> int:
