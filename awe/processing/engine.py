@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from types import ModuleType
@@ -99,6 +100,13 @@ class _Run:
         self.total = len(waiting)
         self.outcome = Outcome()
         self._progress = progress
+        self._missing = {number: len(needs(order)) for number, order in waiting.items()}
+        self._needed_by: dict[int, list[int]] = {}
+        for number, order in waiting.items():
+            for step in needs(order):
+                self._needed_by.setdefault(step, []).append(number)
+        self._place = {number: place for place, number in enumerate(waiting)}
+        self._startable = [(self._place[number], number) for number, missing in self._missing.items() if not missing]
 
     def alone(self, settings: Settings) -> None:
         """Carry out the orders in this process."""
@@ -121,10 +129,14 @@ class _Run:
 
     def _feed(self, pool: ProcessPoolExecutor, running: dict[Future[Result], Order], settings: Settings) -> None:
         while True:
-            for order in list(self._ready()):
+            for order in self._ready():
                 started = self._start(order)
-                with _own_main():
-                    running[pool.submit(carry_out, started, settings)] = order
+                try:
+                    with _own_main():
+                        running[pool.submit(carry_out, started, settings)] = order
+                except BrokenProcessPool:
+                    self._put_back(order)
+                    raise
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -142,23 +154,24 @@ class _Run:
                 self._end(order, Result(order.number, None, reason))
             else:
                 broken.add(order.number)
-                self.waiting[order.number] = order
+                self._put_back(order)
         running.clear()
 
+    def _put_back(self, order: Order) -> None:
+        self.waiting[order.number] = order
+        heappush(self._startable, (self._place[order.number], order.number))
+
     def _ready(self) -> Iterator[Order]:
-        """Yield the waiting orders that can start; fail those whose inputs failed."""
-        for order in list(self.waiting.values()):
-            missing = needs(order) - set(self.outcome.made)
-            if not missing:
+        """Yield the orders that can start, in the order of the plan; fail those whose inputs failed."""
+        while self._startable:
+            order = self.waiting[heappop(self._startable)[1]]
+            lost = self._lost(order)
+            if lost is None:
                 yield order
-            elif missing <= self._lost_steps and order.number in self.waiting:
-                lost = self._lost(order)
-                if lost is None:
-                    yield order
-                else:
-                    del self.waiting[order.number]
-                    self.outcome.skipped[order.number] = lost
-                    self._end(order, Result(order.number, None, f"not started: {lost}"))
+            else:
+                del self.waiting[order.number]
+                self.outcome.skipped[order.number] = lost
+                self._end(order, Result(order.number, None, f"not started: {lost}"))
 
     def _lost(self, order: Order) -> str | None:
         """Return why an order can't start, some of its inputs having failed; None if it can do without them."""
@@ -167,14 +180,10 @@ class _Run:
         for role in roles:
             value: Any = order.inputs[role]
             steps = [v.step for v in (value if isinstance(value, list) else [value]) if hasattr(v, "step")]
-            failed = [s for s in steps if s in self._lost_steps]
+            failed = [s for s in steps if s in self.outcome.failed or s in self.outcome.skipped]
             if failed and (role not in tolerant or len(failed) == len(value)):
                 return self._why_lost(failed[0])
         return None
-
-    @property
-    def _lost_steps(self) -> set[int]:
-        return set(self.outcome.failed) | set(self.outcome.skipped)
 
     def _why_lost(self, step: int) -> str:
         return self.outcome.failed.get(step) or self.outcome.skipped[step]
@@ -191,6 +200,10 @@ class _Run:
         elif order.number not in self.outcome.skipped:
             self.outcome.failed[order.number] = result.error
         self.outcome.results.append((order, result))
+        for number in self._needed_by.get(order.number, ()):
+            self._missing[number] -= 1
+            if not self._missing[number]:
+                heappush(self._startable, (self._place[number], number))
         if self._progress:
             self._progress(order, result, len(self.outcome.results), self.total)
 
