@@ -1,6 +1,7 @@
 """Add up frames on a grid target, in tiles, so that any number of them fits into memory."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,10 @@ def make_coadd(product: Coadd, products: Products) -> None:
     if p.combine is Method.CHI_SQUARED:
         product.bunit = ""
     shape = (grid.naxis2, grid.naxis1)
-    inputs = [on_grid(frame, products) for frame in frames]
-    work = coadd(
-        inputs, shape, p.combine, p.threshold, threads=len(os.sched_getaffinity(0)), flags=p.join_flags
-    )  # fmt: skip
+    threads = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(threads) as pool:
+        inputs = list(pool.map(lambda frame: on_grid(frame, products), frames))
+    work = coadd(inputs, shape, p.combine, p.threshold, threads=threads, flags=p.join_flags)
     planes = PLANES | ({"COUNT": np.int16} if p.count_map else {}) | ({"NOISE": np.float32} if p.noise_map else {})
     step, sample = max(1, int(np.sqrt(shape[0] * shape[1] / SAMPLE))), []
     with products.writer(product, planes, shape, Wcs.from_header(grid.wcs)) as writer:
