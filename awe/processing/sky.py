@@ -1,12 +1,13 @@
 """Make what belongs to one reduced frame: cosmic rays, tracks of satellites, background, weight."""
 
-from typing import Any
-
 import numpy as np
 
+from awe.errors import BadFile
+from awe.fits import Planes
 from awe.kernels.background import background_map
 from awe.kernels.cosmics import flag_cosmic_rays
 from awe.kernels.flags import PixelFlag
+from awe.kernels.mesh import SmoothImage
 from awe.kernels.statistics import clipped_statistics, sample
 from awe.kernels.tracks import find_tracks, track_mask
 from awe.kernels.weight import inverse_variance
@@ -18,6 +19,8 @@ from awe.processing.tasks import makes
 
 COARSE_CELL, SOME_ROWS = 64, 5
 """Cells, and each so-many-th row of them, that tell a sky which need not be known well."""
+BAND_PIXELS, SAMPLE = 1 << 17, 250_000
+"""Pixels that are weighed at a time, so that all they need stays in the cache; pixels that tell the noise."""
 SOURCES = 5.0
 """Pixels this many sigmas above the first background are left out of the second."""
 
@@ -74,36 +77,57 @@ def make_background_frame(product: BackgroundFrame, products: Products) -> None:
     products.write_meshes(product, meshes, image.shape)
 
 
-@makes(WeightFrame, version=4)
+@makes(WeightFrame, version=5)
 def make_weight_frame(product: WeightFrame, products: Products) -> None:
     """Compute the inverse variance of each pixel of a reduced frame, and join its flags."""
     reduced = product.reduced
     flags = _flags(products, reduced, product.cosmics, product.satellites)
-    sky = products.sky(product.background).rows()
-    flat, flat_weight = _image_and_weight(product.flat, products)
-    _, bias_weight = _image_and_weight(product.bias, products)
-    if flat is not None:
-        flags[flat < product.parameters.minimum_response] |= np.uint8(PixelFlag.COLD)
-    response = 1.0 if flat is None else flat
-    weight = inverse_variance(sky, response, reduced.gain, reduced.noise, bias_weight, flat_weight, flags > 0)
-    _measure(product, weight, products.plane(reduced, "IMAGE"), sky)
+    flat, bias = (_calibration(product, role, flags.shape, products) for role in ("flat", "bias"))
+    sky, weight = products.sky(product.background), np.empty(flags.shape, np.float32)
+    depth = max(1, BAND_PIXELS // flags.shape[1])
+    for y0 in range(0, len(flags), depth):
+        rows, marks = (y0, min(y0 + depth, len(flags))), flags[y0 : y0 + depth]
+        response = 1.0 if flat is None else flat.rows("IMAGE", *rows)
+        if flat is not None:
+            marks[response < product.parameters.minimum_response] |= np.uint8(PixelFlag.COLD)
+        weight[slice(*rows)] = inverse_variance(
+            sky.rows(*rows), response, reduced.gain, reduced.noise,
+            *(None if frame is None else frame.rows("WEIGHT", *rows) for frame in (bias, flat)), marks > 0,
+        )  # fmt: skip
+    _measure(product, weight, products.planes(reduced), sky)
     product.bunit = "adu-2"
     products.write(product, {"WEIGHT": weight, "FLAGS": flags})
 
 
-def _image_and_weight(frame: Any, products: Products) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return image and inverse variance of a calibration; None if there is none."""
+def _calibration(product: WeightFrame, role: str, shape: tuple[int, ...], products: Products) -> Planes | None:
+    """Return image and inverse variance of a calibration of the frame; None if there is none."""
+    frame = getattr(product, role)
     if frame is None:
-        return None, None
-    return products.plane(frame, "IMAGE"), products.plane(frame, "WEIGHT")
+        return None
+    planes = products.planes(frame)
+    if "IMAGE" not in planes or "WEIGHT" not in planes:
+        raise BadFile(f"{frame}: its file {frame.filename} has no planes IMAGE and WEIGHT")
+    if planes.shape != shape:
+        raise ValueError(f"its {role} has {planes.shape} pixels (y, x), the frame {shape}")
+    return planes
 
 
-def _measure(product: WeightFrame, weight: np.ndarray, image: np.ndarray, sky: np.ndarray) -> None:
+def _measure(product: WeightFrame, weight: np.ndarray, image: Planes, sky: SmoothImage) -> None:
     bad = weight == 0
     if bad.all():
         raise ValueError("all pixels of the frame are bad: no weight can be given")
-    weights = sample(weight, bad)
-    product.median_weight = float(np.median(weights))
+    product.median_weight = float(np.median(sample(weight, bad)))
     product.bad_fraction = np.count_nonzero(bad) / bad.size
-    pulls = clipped_statistics((sample(image, bad) - sample(sky, bad)) * np.sqrt(weights))
-    product.noise_ratio = pulls.sigma
+    step = max(1, weight.size // SAMPLE)
+    pulls = _pulls(weight, image, sky, step)
+    product.noise_ratio = clipped_statistics(pulls if pulls.size else _pulls(weight, image, sky, 1)).sigma
+
+
+def _pulls(weight: np.ndarray, image: Planes, sky: SmoothImage, step: int) -> np.ndarray:
+    """Return the good pixels of each so-many-th row less the sky, in units of the noise that the weight tells."""
+    pulls = []
+    for y in range(0, len(weight), step):
+        good = weight[y] > 0
+        light = image.rows("IMAGE", y, y + 1)[0] - sky.rows(y, y + 1)[0]
+        pulls.append(light[good] * np.sqrt(weight[y][good]))
+    return np.concatenate(pulls)

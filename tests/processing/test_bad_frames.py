@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from awe.fits import Planes
+from awe.fits_layout import Scaling
 from awe.kernels.flags import PixelFlag
 from awe.kernels.mesh import SmoothImage
 from awe.model import BiasFrame, DarkFrame, DomeFlatFrame, ReadNoise, ReducedFrame, WeightFrame
@@ -38,6 +40,9 @@ class Held:
 
     def plane(self, frame, name):
         return frame.planes[name]
+
+    def planes(self, frame):
+        return Planes(self.folder, None, {name: (image, Scaling(1, 0, None)) for name, image in frame.planes.items()})
 
     def sky(self, background):
         image = background.planes["IMAGE"]

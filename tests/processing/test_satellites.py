@@ -1,9 +1,12 @@
 """A track across an exposure gets a map of its own, whose pixels have no weight."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
+from awe.fits import Planes
+from awe.fits_layout import Scaling
 from awe.kernels.flags import PixelFlag
 from awe.kernels.mesh import SmoothImage
 from awe.model import SatelliteMap, WeightFrame
@@ -16,13 +19,17 @@ class Held:
     """Planes of frames in memory, by name of the frame; what is written is kept."""
 
     def __init__(self, **planes):
-        self.planes, self.written = planes, {}
+        self.held, self.written = planes, {}
 
     def plane(self, frame, name):
-        return self.planes[frame.name][name]
+        return self.held[frame.name][name]
+
+    def planes(self, frame):
+        held = self.held[frame.name].items()
+        return Planes(Path(), None, {name: (image, Scaling(1, 0, None)) for name, image in held})
 
     def sky(self, background):
-        return SmoothImage(self.planes[background.name]["MESH"], SHAPE)
+        return SmoothImage(self.held[background.name]["MESH"], SHAPE)
 
     def write(self, product, planes, wcs=None):
         self.written = planes
