@@ -90,7 +90,7 @@ def reduce_awe(folder: Path) -> Work:
         sky = clipped_statistics(sample(image, flags > 0)).median
         known_as = (planes.rows("WEIGHT") for planes in (bias, flat))
         weight = inverse_variance(sky, response, known["gain"], known["noise"], *known_as, flags > 0)
-        write_image(folder / "reduced.fits", {"IMAGE": image, "WEIGHT": weight, "FLAGS": flags})
+        write_image(folder / "reduced.fits", {"IMAGE": image, "WEIGHT": weight, "FLAGS": flags}, packed=["FLAGS"])
 
     return _on_pixels(call, plane(folder, "image").size)
 

@@ -72,14 +72,15 @@ def sextractor(folder: Path, tiles: int = 0) -> Work:
     def tell(_: Any) -> dict[str, Any]:
         import numpy as np
 
-        from benchmarks.sky_truth import against_truth
+        from benchmarks.sky_truth import against_truth, magnitudes_beside
 
         if tiles:
             lines = (place / "found.cat").read_text().splitlines()
             return {"sources": sum(not line.startswith("#") for line in lines)}
         columns = np.loadtxt(place / "found.cat", comments="#").T
         x, y, flux, error = columns[[1, 2, names.index("FLUX_AUTO"), names.index("FLUXERR_AUTO")]]
-        return against_truth(folder, x - 1, y - 1, flux, error)
+        beside = magnitudes_beside(folder, x - 1, y - 1, flux, error, columns[-1])
+        return against_truth(folder, x - 1, y - 1, flux, error) | beside
 
     megapixels = _megapixels(folder) * max(tiles, 1) ** 2
     return Work(call, megapixels, "Mpix", tell, warm=not tiles, external=True)

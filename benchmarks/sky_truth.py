@@ -63,6 +63,32 @@ def against_truth(folder: Path, x: Any, y: Any, flux: Any, error: Any) -> dict[s
     }
 
 
+def keep_fluxes(folder: Path, x: Any, y: Any, flux: Any, error: Any, flags: Any) -> None:
+    """Keep what awe measured, for `magnitudes_beside`."""
+    np.save(folder / "fluxes.npy", np.stack([x, y, flux, error, flags]))
+
+
+def magnitudes_beside(folder: Path, x: Any, y: Any, flux: Any, error: Any, flags: Any) -> dict[str, Any]:
+    """Compare the magnitudes of unflagged sources that awe and another program measured on the same pixels.
+
+    Both see the same noise, so that they should differ by much less than their errors.
+    """
+    path = folder / "fluxes.npy"
+    if not path.exists():
+        return {}
+    own = dict(zip(("x", "y", "flux", "error", "flags"), np.load(path), strict=True))
+    distance, place = nearest(own, x, y)
+    clean = (distance < 1) & (flags == 0) & (own["flags"][place] == 0) & (flux > 5 * error)
+    ratio, sigma = (
+        (flux / own["flux"][place])[clean],
+        np.hypot(error / flux, (own["error"] / own["flux"])[place])[clean],
+    )
+    return {
+        "mag from awe's": round(float(np.median(-2.5 * np.log10(ratio))), 4),
+        "% within their errors": round(100 * float((np.abs(ratio - 1) < sigma / np.sqrt(2)).mean()), 1),
+    }
+
+
 def fluxes_against_truth(
     folder: Path, x: Any, y: Any, flux: Any, error: Any, spread: Any, flags: Any, unit: float = 1.0
 ) -> dict[str, Any]:

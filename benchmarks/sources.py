@@ -14,7 +14,7 @@ from awe.kernels.planes import Rows, Scene
 from awe.kernels.psf_model import measure_with_psf, model_psf
 from awe.kernels.sections import Section
 from benchmarks.child import Work, own_memory
-from benchmarks.sky_truth import THREADS, against_truth, described, fluxes_against_truth
+from benchmarks.sky_truth import THREADS, against_truth, described, fluxes_against_truth, keep_fluxes
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,9 @@ def detect_awe(folder: Path) -> Work:
         return catalogue_of(where, find(where, threads=THREADS), threads=THREADS)
 
     def tell(rows: Any) -> dict[str, Any]:
-        names = ("X_IMAGE", "Y_IMAGE", "FLUX_AUTO", "FLUXERR_AUTO")
-        return against_truth(folder, *(rows[n].astype(float) for n in names))
+        columns = [rows[n].astype(float) for n in ("X_IMAGE", "Y_IMAGE", "FLUX_AUTO", "FLUXERR_AUTO")]
+        keep_fluxes(folder, *columns, rows["FLAGS"])
+        return against_truth(folder, *columns)
 
     return Work(call, _pixels(folder), "Mpix", tell)
 
