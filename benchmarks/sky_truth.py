@@ -79,13 +79,12 @@ def magnitudes_beside(folder: Path, x: Any, y: Any, flux: Any, error: Any, flags
     own = dict(zip(("x", "y", "flux", "error", "flags"), np.load(path), strict=True))
     distance, place = nearest(own, x, y)
     clean = (distance < 1) & (flags == 0) & (own["flags"][place] == 0) & (flux > 5 * error)
-    ratio, sigma = (
-        (flux / own["flux"][place])[clean],
-        np.hypot(error / flux, (own["error"] / own["flux"])[place])[clean],
-    )
+    if not clean.any():
+        return {}
+    ratio, relative = (flux / own["flux"][place])[clean], (error / flux)[clean]
     return {
         "mag from awe's": round(float(np.median(-2.5 * np.log10(ratio))), 4),
-        "% within their errors": round(100 * float((np.abs(ratio - 1) < sigma / np.sqrt(2)).mean()), 1),
+        "% within their errors": round(100 * float((np.abs(ratio - 1) < relative).mean()), 1),
     }
 
 
