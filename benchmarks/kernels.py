@@ -143,7 +143,9 @@ def detect_sep(folder: Path) -> Work:
         image = image - sep.Background(image, mask=mask)
         error = np.where(mask, 1, 1 / np.sqrt(np.where(mask, 1, weight))).astype(np.float32)
         rows = sep.extract(image, 1.5, err=error, mask=mask)
-        shape = rows["a"], rows["b"], rows["theta"]
+        # sep refuses angles that it gave itself, and single pixels
+        angle = np.clip(rows["theta"], -np.pi / 2, np.pi / 2)
+        shape = rows["a"].clip(0.3), rows["b"].clip(0.3), angle
         kron, _ = sep.kron_radius(image, rows["x"], rows["y"], *shape, 6.0, mask=mask)
         kron = np.where(np.isfinite(kron), np.maximum(kron, 1.4), 1.4)
         sep.sum_ellipse(image, rows["x"], rows["y"], *shape, 2.5 * kron, err=error, mask=mask)
