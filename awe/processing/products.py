@@ -121,6 +121,7 @@ class Products:
         with self.scratch() as folder:
             path = folder / "product.fits"
             flags = [name for name, plane in planes.items() if plane.dtype == np.uint8]
+            product.hdu = int(next(iter(planes)) in flags)  # before a packed plane the primary HDU is empty
             digest = write_image(path, planes, _header(product, wcs, cards), packed=flags)
             self._keep(product, path, digest)
 

@@ -6,8 +6,19 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from awe.fits import read_image
 from awe.kernels.wcs import Wcs
-from awe.model import AstrometricParameters, BiasFrame, Coadd, ReducedFrame, RegriddedFrame
+from awe.model import (
+    AstrometricParameters,
+    BiasFrame,
+    Coadd,
+    CosmicMap,
+    HotPixelMap,
+    ReducedFrame,
+    RegriddedFrame,
+    SatelliteMap,
+    WeightFrame,
+)
 from awe.model.lineage import sources
 
 
@@ -42,6 +53,15 @@ def test_a_header_names_class_task_inputs_and_parameters(undisturbed, cls):
     assert (header["AWECLASS"], (header["PROCNAME"], header["PROCVER"])) == (cls.__name__, process)
     assert inputs_in(header) == used
     assert written == {n: "none" if v is None else getattr(v, "value", v) for n, v in values.items()}
+
+
+@pytest.mark.parametrize("cls", [BiasFrame, HotPixelMap, CosmicMap, SatelliteMap, ReducedFrame, WeightFrame, Coadd])
+def test_the_row_of_a_product_tells_the_hdu_of_its_first_plane(undisturbed, cls):
+    product = undisturbed.all(cls)[0]
+    image, header = read_image(undisturbed.store.retrieve(product.filename, product.sha256), product.hdu)
+
+    assert image.shape == (product.naxis2, product.naxis1)
+    assert header["AWECLASS"] == cls.__name__
 
 
 def test_the_whole_lineage_of_a_coadd_is_walked_by_files_alone(undisturbed):
