@@ -53,6 +53,7 @@ REGISTERS = ("make_queryable(", "tasks()", "configure_mappers()", "register_link
 """Calls that make classes, tasks, links and addresses known."""
 WORKS_AT_IMPORT = {
     "awe/prompt.py": "it is imported for what it does: `from awe import *` in a notebook",
+    "awe/processing/preload.py": "it is imported for what it does: the process that workers come from loads it",
     "dataservers/__init__.py": "reads its own version",
 }
 
