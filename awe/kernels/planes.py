@@ -62,8 +62,12 @@ class Scene:
         self.shape, self.gain = shape, gain
         self._read, self._saturation = read, saturation
         self._noise, self._typical = self._typical_values()
-        self.is_kept = shape[0] * shape[1] <= WHOLE_PIXELS
-        self._kept = _Kept(shape) if self.is_kept else None
+        self._kept = _Kept(shape) if shape[0] * shape[1] <= WHOLE_PIXELS else None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether all that was prepared is kept, since the image is small."""
+        return self._kept is not None
 
     def rows(self, y0: int, y1: int, x0: int = 0, x1: int | None = None) -> Plane:
         """Return the rows y0 to y1, or their columns x0 to x1, without segmentation; they must not be changed."""

@@ -32,10 +32,9 @@ Measure = Callable[[Plane, int, int, NDArray[np.int64]], None]
 class Regions:
     """The parts of a scene on which sources are measured.
 
-    All are laid into the same memory, one after the other: a plane must not be kept beyond the call that gets it.
-
-    A scene that is kept is one region. Else, sources that need few pixels around them share bands of rows; any that
-    need more have a region of their own. What is measured does not depend on where the bands lie.
+    A scene that is kept is one region. Of any other, all are laid into the same memory, one after the other: a plane
+    must not be kept beyond the call that gets it. There, sources that need few pixels around them share bands of rows;
+    any that need more have a region of their own. What is measured does not depend on where the bands lie.
 
     Parameters
     ----------
