@@ -80,8 +80,10 @@ def reduce_awe(folder: Path) -> Work:
     """From files of raw frame, calibrations and masks to a file of the reduced frame, its weight and its flags."""
     known, scene = described(folder), folder / "scene"
     section, overscan = Section.parse(known["data"]), [Section.parse(text) for text in known["overscan"]]
+    file = folder / "reduced.fits"
 
     def call() -> None:
+        file.unlink(missing_ok=True)  # products have names of their own; ext4 would flush a file that replaces another
         raw, _ = read_image(scene / "raw.fits", known["hdu"])
         bias, flat = (open_planes(scene / f"{name}.fits") for name in ("bias", "flat"))
         flags = np.bitwise_or.reduce([open_planes(scene / f"{n}.fits").rows("FLAGS") for n in ("hot", "cold", "full")])
@@ -90,7 +92,7 @@ def reduce_awe(folder: Path) -> Work:
         sky = clipped_statistics(sample(image, flags > 0)).median
         known_as = (planes.rows("WEIGHT") for planes in (bias, flat))
         weight = inverse_variance(sky, response, known["gain"], known["noise"], *known_as, flags > 0)
-        write_image(folder / "reduced.fits", {"IMAGE": image, "WEIGHT": weight, "FLAGS": flags}, packed=["FLAGS"])
+        write_image(file, {"IMAGE": image, "WEIGHT": weight, "FLAGS": flags}, packed=["FLAGS"])
 
     return _on_pixels(call, plane(folder, "image").size)
 
