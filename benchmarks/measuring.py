@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -87,3 +87,11 @@ def _median(case: Case, runs: list[dict[str, Any]], failure: str) -> Measured:
     last = runs[-1]
     peak = max(run["peak"] for run in runs)
     return Measured(case, seconds, last["amount"], last["unit"], peak, last["told"])
+
+
+def middle(found: Sequence[Measured]) -> Measured:
+    """Return the median over measurements of one case, or the first that failed."""
+    failed = [one for one in found if one.failure]
+    if failed:
+        return failed[0]
+    return replace(found[-1], seconds=median(one.seconds for one in found), peak=max(one.peak for one in found))

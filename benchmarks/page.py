@@ -14,7 +14,7 @@ _INTRODUCTION = """# Benchmarks
 
 How long awe takes, beside programs that do the same on the same input in the same run. On another machine, and on a busy one, the times differ; the ratios less so. Run them yourself: `make bench` (an hour on two cores, most of it for the other programs; with `--quick` a quarter of that), or one chapter alone: `awe bench kernels`. Python packages that awe does not need are found in the environment whose interpreter `AWE_BENCH_PYTHON` names.
 
-*Wall* is the median over six repeats in two rounds, in which the programs take turns (nights and memory of coadds: one), after one call that is not counted: kernels are compiled when they are first used, and that is left out (it has [lines of its own](#compilation)). *Ratio* is the time of the peer over that of awe: above 1, awe is faster; below 1, the peer is. *Peak* is the largest resident memory of a process that did nothing else; for awe and Python libraries it contains the interpreter, all imports and the input (about 150 to 300 MB), for the others just the program."""
+*Wall* is the median over six repeats in two rounds, in which the programs take turns (nights and memory of coadds: one; the night beside other programs: three), after one call that is not counted: kernels are compiled when they are first used, and that is left out (it has [lines of its own](#compilation)). *Ratio* is the time of the peer over that of awe: above 1, awe is faster; below 1, the peer is. *Peak* is the largest resident memory of a process that did nothing else; for awe and Python libraries it contains the interpreter, all imports and the input (about 150 to 300 MB), for the others just the program."""
 
 
 def write(path: Path, found: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """SExtractor, SCAMP, SWarp and SExtractor again, one after the other, as surveys run them. Imports nothing heavy."""
 
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -25,7 +26,8 @@ def chain(folder: Path) -> Work:
     """Run the chain on reduced exposures: catalogues, astrometry, coadd, its catalogue."""
     exposures, place = folder / "exposures", folder / "terapix"
     known: dict[str, Any] = json.loads((exposures / "survey.json").read_text())
-    place.mkdir(exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
     extract, scamp, swarp = _found(("source-extractor", "sex"), ("scamp",), ("SWarp", "swarp"))
     configure(place, extract, swarp)
     names = [f"exp{i}" for i in range(known["exposures"])]
