@@ -52,7 +52,11 @@ def on_pixels() -> list[list[Case]]:
         ],
         [_awe("reduction of a chip and its weight, FITS to FITS", "kernels:reduce_awe")],
         [_awe(cosmics, "kernels:cosmics_awe"), _peer(cosmics, "astroscrappy", "packages:cosmics_astroscrappy")],
-        [_awe(sky, "kernels:background_awe"), _peer(sky, "sep", "kernels:background_sep")],
+        [
+            _awe(sky, "kernels:background_awe"),
+            _peer(sky, "sep", "kernels:background_sep"),
+            _program(f"{sky}: what SUBTRACT_BACK takes", ("SWarp", "swarp"), "swarp", "peers:swarp_background"),
+        ],
         [
             _awe(sources, "sources:detect_awe"),
             _peer(sources, "sep", "kernels:detect_sep"),
@@ -125,6 +129,16 @@ def of_sizes(zooms: tuple[float, ...], size: float) -> list[list[Case]]:
     """Return coadds of four chips on more and more pixels; `size` is that of the coadd in Mpix at zoom 1."""
     said = (f", 4 chips to {size / zoom**2:.0f} Mpix" for zoom in zooms)
     return [_coadds("weighted", said=text, frames=4, zoom=zoom) for text, zoom in zip(said, zooms, strict=True)]
+
+
+def of_threads(cores: int) -> list[list[Case]]:
+    """Return coadds on more and more cores."""
+    counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= cores]
+    return [_coadds("weighted", said=f", {_threads(count)}", frames=8, threads=count) for count in counts]
+
+
+def _threads(count: int) -> str:
+    return "one thread" if count == 1 else f"{count} threads"
 
 
 def _cutouts(size: int, form: str) -> list[Case]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,18 +87,32 @@ def sextractor(folder: Path, tiles: int = 0) -> Work:
     return Work(call, megapixels, "Mpix", tell, warm=not tiles, external=True)
 
 
-def swarp(folder: Path, method: str, frames: int | None = None, zoom: float = 1.0) -> Work:
+def swarp(folder: Path, method: str, frames: int | None = None, zoom: float = 1.0, threads: int = THREADS) -> Work:
     """Regrid frames with Lanczos3, subtract their backgrounds, and coadd them.
 
     `zoom`: pixels of the frames for one of the coadd along each side. The weights are taken as they are, not scaled to
     the measured noise; and flux by the local area of pixels, as the fixed one is by another definition than that of
     awe.
     """
+    known = _described(folder)
+    count = frames or known["frames"]
+    call = _swarp(folder, method, count, zoom, NTHREADS=threads)
+    return Work(call, count * _megapixels(folder), "Mpix", warm=count < MANY, external=True)
+
+
+def swarp_background(folder: Path) -> Work:
+    """Measure and subtract the background of one frame: what regridding by the nearest pixel takes more with it."""
+    options = {"RESAMPLING_TYPE": "NEAREST", "COMBINE": "N", "BACK_SIZE": 64, "RESAMPLE_DIR": folder / "swarp"}
+    with_it, without = (_swarp(folder, "WEIGHTED", 1, SUBTRACT_BACK=answer, **options) for answer in ("Y", "N"))
+    return Work(with_it, _megapixels(folder), "Mpix", less=without, external=True)
+
+
+def _swarp(folder: Path, method: str, count: int, zoom: float = 1.0, **changed: Any) -> Callable[[], None]:
+    """Return a call of SWarp for the first frames, the same ones over again if there are fewer."""
     path = program("SWarp", "swarp")
     assert path is not None
     known = _described(folder)
     ny, nx = (round(length / zoom) for length in known["shape"])
-    count = frames or known["frames"]
     place = folder / "swarp"
     place.mkdir(exist_ok=True)
     with open(place / "default.swarp", "w") as file:
@@ -115,10 +130,10 @@ def swarp(folder: Path, method: str, frames: int | None = None, zoom: float = 1.
         "MEM_MAX": 2048, "COMBINE_BUFSIZE": 2048, "WRITE_XML": "N", "VERBOSE_TYPE": "QUIET",
         "IMAGEOUT_NAME": str(folder / f"swarp_{method}.fits"),
         "WEIGHTOUT_NAME": str(folder / f"swarp_{method}.weight.fits"),
-    }  # fmt: skip
+    } | changed  # fmt: skip
     words = [str(word) for name, value in options.items() for word in (f"-{name}", value)]
 
     def call() -> None:
         subprocess.run([path, "@image.list", *words], cwd=place, check=True)  # noqa: S603
 
-    return Work(call, count * _megapixels(folder), "Mpix", warm=count < MANY, external=True)
+    return call

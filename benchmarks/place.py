@@ -91,11 +91,14 @@ class Place:
 
     @cached_property
     def observed(self) -> tuple[Path, Measured]:
-        """Return the folder of the night of a mosaic camera with its calibrations, and what these took."""
+        """Return the folder of a night (a mosaic camera's) with its calibrations, and what these took."""
         assert self.compiled
         folder = self._new("survey")
-        say("simulating a night of a mosaic camera, and making its calibrations")
-        return folder, self.do(Case("observe", "awe", "survey:observe", self.survey), folder)
+        options = self.survey
+        if self.raw is not None:
+            options = {"raw": str(self.raw.absolute()), "catalogue": self.catalogue}
+        say(f"{'taking in' if self.raw else 'simulating'} a night, and making its calibrations")
+        return folder, self.do(Case("observe", "awe", "survey:observe", options), folder)
 
     @cached_property
     def chip(self) -> Path:

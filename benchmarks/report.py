@@ -5,6 +5,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from awe import __version__
@@ -112,8 +113,14 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{name} {package(name)}" for name in PACKAGES if package(name))
     when = datetime.now(UTC).strftime("%Y-%m-%d")
-    system = f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}"
+    system = ", ".join(filter(None, [processor(), f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}"]))
     return f"{when}; {system}; awe {__version__}, Python {platform.python_version()}, {versions}"
+
+
+def processor(told: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the name of the processor; empty where the system does not tell it."""
+    lines = told.read_text().splitlines() if told.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def numbers(measured: Sequence[Measured]) -> list[dict[str, Any]]:

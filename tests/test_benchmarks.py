@@ -1,8 +1,12 @@
 """The benchmarks say what they measure: cases name functions that are there, failures and missing peers are told."""
 
 import inspect
+import json
+import os
+import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from click.testing import CliRunner
 
 from awe.cli import cli
 from awe.cli.setup import bench
-from benchmarks import astrometry, cases, ldac, page, report
+from benchmarks import astrometry, cases, child, ldac, page, report
 from benchmarks.chapters import CHAPTERS
 from benchmarks.measuring import Case, Measured, measure
 from benchmarks.packages import rates
@@ -24,6 +28,7 @@ GROUPS = [
     *cases.many_inputs((5,)),
     *cases.of_mosaic(),
     *cases.of_frames((4, 16)),
+    *cases.of_threads(16),
     *cases.planning((100,)),
     *cases.on_system(),
     *cases.on_cutouts(),
@@ -105,6 +110,33 @@ def test_the_rating_adds_the_time_of_all_steps() -> None:
     assert report.rating([{"night": "tiny"}]) == ""
 
 
+def test_the_machine_is_named_as_far_as_the_system_tells(tmp_path: Path) -> None:
+    told = tmp_path / "cpuinfo"
+    assert report.processor(told) == ""
+    told.write_text("processor\t: 0\nmodel name\t: Fast 9000: a processor\nmodel name\t: another\n")
+    assert report.processor(told) == "Fast 9000: a processor"
+    assert report.processor() in report.machine()
+    assert f"{os.cpu_count()} cores" in report.machine()
+
+
+def test_what_a_program_does_besides_is_taken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+
+    def takes(seconds: float) -> None:
+        clock[0] += seconds
+
+    work = child.Work(lambda: takes(5.0), less=lambda: takes(2.0))
+    monkeypatch.setitem(sys.modules, "slow", SimpleNamespace(work=lambda folder: work))
+    monkeypatch.setattr(child, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(sys, "argv", ["child", "slow", "work", str(tmp_path), "2", "{}"])
+
+    child.main()
+
+    assert json.loads(capsys.readouterr().out)["seconds"] == [3.0, 3.0]
+
+
 def test_an_unknown_chapter_is_refused_with_those_there_are() -> None:
     found = CliRunner().invoke(cli, ["bench", "kernel"])
     names = [chapter.name for chapter in CHAPTERS]
@@ -116,13 +148,16 @@ def test_an_unknown_chapter_is_refused_with_those_there_are() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["survey", "--night", "."], "awe bench nights --night DIR"),
+        (["coadds", "--night", "."], "awe bench nights survey --night DIR"),
+        (["--night", "."], "awe bench nights survey --night DIR"),
+        (["survey", "--night", "."], "needs a reference catalogue for SCAMP"),
         (["nights", "--night", ".", "--write-docs"], "simulated nights"),
         (["nights", "--catalogue", "gaia.fits:gaia"], "goes with --night"),
         (["nights", "--night", ".", "--catalogue", "gaia.fits"], "FILE:FORM"),
+        (["nights", "--night", ".", "--catalogue", "absent.fits:gaia"], "there is no catalogue absent.fits"),
     ],
 )
-def test_frames_of_a_folder_are_for_one_chapter(given: list[str], said: str) -> None:
+def test_frames_of_a_folder_are_for_two_chapters(given: list[str], said: str) -> None:
     found = CliRunner().invoke(cli, ["bench", *given])
     assert found.exit_code != 0
     assert said in str(found.exception) + found.output

@@ -251,6 +251,7 @@ def test_parameters_keep_their_values_under_other_names_and_get_them_back(fresh)
     assert found("SELECT param_detect_thresh FROM astrometricparameters") == (7.5,)
     assert found("SELECT param_detect_thresh FROM globalastrometry") == (6.5,)
     assert found("SELECT param_oversampling, oversampled FROM regriddedframe") == (0, None)
+    assert found("SELECT param_projection_err FROM regriddedframe") == (0.001,)
 
     alembic_do(fresh, "downgrade", "0015")
 
@@ -275,7 +276,6 @@ def test_frames_made_elsewhere_get_no_parameters_by_an_upgrade(fresh):
     upgrade(fresh)
 
     with fresh.connect() as connection:
-        assert connection.execute(text("SELECT param_kernel, param_oversampling FROM regriddedframe")).one() == (
-            None,
-            None,
-        )
+        names = ("param_kernel", "param_oversampling", "param_projection_err")
+        found = connection.execute(text(f"SELECT {', '.join(names)} FROM regriddedframe")).one()
+        assert found == (None, None, None)

@@ -130,7 +130,9 @@ def _origin(name: str, given: dict[str, Any]) -> str:
     "--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="where to work (default: /tmp)"
 )
 @click.option(
-    "--night", type=click.Path(path_type=Path, exists=True, file_okay=False), help="raw frames for the chapter nights"
+    "--night",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="raw frames for the chapters nights and survey",
 )
 @click.option("--catalogue", default="", metavar="FILE:FORM", help="reference catalogue for these")
 def bench(
@@ -147,6 +149,8 @@ def bench(
              awe bench                        all, an hour
              awe bench --json figures.json    all, as numbers too
              awe bench nights --night DIR     from these raw frames to their source lists
+             awe bench survey --night DIR --catalogue FILE:FORM
+                                              the same for their largest coadd, beside other programs
     """
     from benchmarks.chapters import CHAPTERS
     from benchmarks.running import PAGE, run
@@ -156,13 +160,18 @@ def bench(
         raise BadRequest(f"there is no chapter {unknown!r} of the benchmarks: choose from {', '.join(names)}")
     if write_docs and not PAGE.parent.is_dir():
         raise BadRequest(f"{PAGE.parent} is not there: --write-docs works in a clone of the source of awe only")
-    if night is not None and chapters != ("nights",):
-        raise BadRequest("--night gives the raw frames for one chapter: awe bench nights --night DIR")
+    if night is not None and not (chapters and {*chapters} <= {"nights", "survey"}):
+        raise BadRequest("--night gives the raw frames for two chapters: awe bench nights survey --night DIR")
     if night is not None and write_docs:
         raise BadRequest("--write-docs is for the simulated nights: without --night")
     if catalogue and (night is None or not catalogue.rpartition(":")[0]):
         raise BadRequest(f"--catalogue FILE:FORM goes with --night, got {catalogue!r}")
-    run(chapters, quick, figures, write_docs, folder, night, catalogue)
+    path, _, form = catalogue.rpartition(":")
+    if catalogue and not Path(path).is_file():
+        raise BadRequest(f"there is no catalogue {path}: give one as --catalogue FILE:FORM")
+    if night is not None and "survey" in chapters and not catalogue:
+        raise BadRequest("the chapter survey needs a reference catalogue for SCAMP: --catalogue FILE:FORM")
+    run(chapters, quick, figures, write_docs, folder, night, f"{Path(path).absolute()}:{form}" if catalogue else "")
 
 
 @click.command()

@@ -11,7 +11,7 @@ from awe.kernels.sections import Section
 from awe.kernels.wcs import Wcs, separation
 
 TOLERANCE = 0.001
-"""Largest error of an interpolated position, input pixels."""
+"""Largest error of an interpolated position, output pixels, unless another is asked for."""
 
 FIRST_STEP = 32
 _EDGE_POINTS, _INNER_POINTS = 65, 17
@@ -29,7 +29,7 @@ class PixelMesh:
     `x`, `y`: float64 [my, mx], position of each node on the input (pixel; NaN where there is none); node (j, i) is
     the output pixel (region.x0 + i * step, region.y0 + j * step), and the last nodes lie beyond the region.
     `area`: float64 [my, mx], size of an output pixel in input pixels (the Jacobian of the mapping, without sign).
-    `error`: largest error of a bilinear interpolation between nodes that was found (input pixel).
+    `error`: largest error of a bilinear interpolation between nodes that was found (output pixel).
     """
 
     region: Section
@@ -144,7 +144,8 @@ def pixel_mesh(
         Part of the output grid, 0-based.
     step : int, pixel of the output grid
         Distance of the nodes at first; a power of 2.
-    tolerance : float, input pixel
+    tolerance : float, output pixel
+        0: every pixel exact.
 
     Raises
     ------
@@ -155,14 +156,21 @@ def pixel_mesh(
         raise ValueError(f"the step of a mesh is a power of 2, not {step}")
     reach, error = step, 0.0
     x, y = _nodes(source, target, region, step, reach)
+    size = _output_pixel(PixelMesh.from_nodes(region, step, x, y, 0.0))
     while step > 1:
         fine_x, fine_y = _nodes(source, target, region, step // 2, reach)
         error = max(_interpolation_error(x, fine_x), _interpolation_error(y, fine_y))
-        if error < tolerance and not _ends_within_cell(x):
+        if error < tolerance * size and not _ends_within_cell(x):
             break
         step //= 2
         x, y = fine_x, fine_y
-    return PixelMesh.from_nodes(region, step, x, y, error if step > 1 else 0.0)
+    return PixelMesh.from_nodes(region, step, x, y, error / size if step > 1 else 0.0)
+
+
+def _output_pixel(mesh: PixelMesh) -> float:
+    """Return the side of most output pixels in input pixels; 0 where none is known."""
+    known = mesh.area[np.isfinite(mesh.area)]
+    return float(np.sqrt(np.median(known))) if known.size else 0.0
 
 
 def _covered(positions: Nodes, length: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from scipy.ndimage import maximum_filter, uniform_filter
 from awe.kernels.statistics import robust_sigma
 
 SIDE = 512
-"""Largest side (pixel) of the binned image that is searched; a power of two."""
+"""Largest side (pixel) of the binned image that is searched."""
 SEGMENTS = 8
 """Parts of a line that are looked at one by one."""
 _BRIGHTEST = 3.0
@@ -145,9 +145,10 @@ def _next_track(residual: np.ndarray, threshold: float) -> Track | None:
 def _binned(residual, step):
     """Return the sum of clipped pixels over the root of their number, and 1 where there are any, in a square."""
     ny, nx = residual.shape
-    values, counts = np.zeros((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.float32)
-    for by in range((ny + step - 1) // step):
-        for bx in range((nx + step - 1) // step):
+    shape = (ny + step - 1) // step, (nx + step - 1) // step
+    values, counts = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for by in range(shape[0]):
+        for bx in range(shape[1]):
             total, number = 0.0, 0
             for y in range(by * step, min((by + 1) * step, ny)):
                 for x in range(bx * step, min((bx + 1) * step, nx)):
@@ -167,18 +168,18 @@ def line_sums(image):
 
     Parameters
     ----------
-    image : ndarray of float32, shape (n, n)
+    image : ndarray of float32, shape (m, n)
         n is a power of two.
 
     Returns
     -------
-    ndarray of float32, shape (n, 2 n)
+    ndarray of float32, shape (n, n + m)
         [rise, n + first row]: a line may begin up to n rows below the image.
     """
-    n = image.shape[0]
-    here, there = np.zeros((n, 2 * n), np.float32), np.zeros((n, 2 * n), np.float32)
+    m, n = image.shape
+    here, there = np.zeros((n, n + m), np.float32), np.zeros((n, n + m), np.float32)
     for x in range(n):
-        for y in range(n):
+        for y in range(m):
             here[x, n + y] = image[y, x]
     length = 1
     while length < n:
@@ -186,9 +187,9 @@ def line_sums(image):
             for rise in range(2 * length):
                 half, shift = rise // 2, rise - rise // 2
                 left, right, out = here[start + half], here[start + length + half], there[start + rise]
-                for h in range(2 * n - shift):
+                for h in range(n + m - shift):
                     out[h] = left[h] + right[h + shift]
-                for h in range(2 * n - shift, 2 * n):
+                for h in range(n + m - shift, n + m):
                     out[h] = left[h]
         here, there = there, here
         length *= 2
@@ -210,17 +211,26 @@ def _candidates(
     for turned in (False, True):
         for flipped in (False, True):
             images = [image.T if turned else image for image in (values, counts)]
-            images = [np.ascontiguousarray(image[::-1] if flipped else image) for image in images]
+            images = [_widened(image[::-1] if flipped else image) for image in images]
+            rows, columns = images[0].shape
             total, number = (line_sums(image) for image in images)
             score = np.where(number >= shortest, total / np.sqrt(np.maximum(number, 1)), np.float32(np.nan))
             for height, rise, first in _peaks(score):
-                ends = np.array([[0.0, first], [SIDE - 1.0, first + rise]])
+                ends = np.array([[0.0, first], [columns - 1.0, first + rise]])
                 if flipped:
-                    ends[:, 1] = SIDE - 1 - ends[:, 1]
+                    ends[:, 1] = rows - 1 - ends[:, 1]
                 if turned:
                     ends = ends[:, ::-1]
                 found.append((height, (ends + 0.5) * step - 0.5))
     return found
+
+
+def _widened(image: np.ndarray) -> np.ndarray:
+    """Return an image with as many columns as the next power of two; those that are added are empty."""
+    rows, columns = image.shape
+    wide = np.zeros((rows, 1 << (columns - 1).bit_length()), np.float32)
+    wide[:, :columns] = image
+    return wide
 
 
 def _peaks(score: np.ndarray) -> list[tuple[float, int, int]]:
@@ -238,8 +248,8 @@ def _peaks(score: np.ndarray) -> list[tuple[float, int, int]]:
         height = float(score[rise, place])
         if height < _LEAST:
             break
-        found.append((height, int(rise), int(place) - SIDE))
-        for other in range(max(rise - 12, 0), min(rise + 13, SIDE)):
+        found.append((height, int(rise), int(place) - len(score)))
+        for other in range(max(rise - 12, 0), min(rise + 13, len(score))):
             # a line through the same middle begins half the difference of the rises further down
             near = place - (other - rise) // 2
             score[other, max(near - 8, 0) : max(near + 9, 0)] = -np.inf

@@ -26,6 +26,9 @@ SMALLEST_SCALE, LARGEST_SCALE = 1e-4, 3600.0
 _LINEAR = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|LONPOLE|LATPOLE|EQUINOX")
 _DISTORTION = re.compile(r"PV[12]_\d{1,2}|(A|B|AP|BP)_(\d_\d)")
 _ORDERS = re.compile(r"(A|B|AP|BP)_ORDER")
+_PLAIN = {f"{name}{i}" for name in ("CTYPE", "CRVAL", "CRPIX", "CD1_", "CD2_") for i in (1, 2)} | {
+    *("LONPOLE", "LATPOLE", "RADESYS")
+}
 _TEXTS = ("CTYPE1", "CTYPE2", "CUNIT1", "CUNIT2", "RADESYS", "RADECSYS")
 
 
@@ -234,12 +237,30 @@ def _unit_vector(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=512)
 def _astropy_wcs(items: tuple[tuple[str, Card], ...], thread: int) -> WCS:
-    header = Header()
-    header["WCSAXES"] = 2
-    for key, value in items:
-        header[key] = value
-    wcs = WCS(header, relax=True)
+    cards = dict(items)
+    if all(key in _PLAIN or key.startswith("PV") for key in cards):
+        wcs = _without_header(cards)
+    else:
+        header = Header()
+        header["WCSAXES"] = 2
+        for key, value in items:
+            header[key] = value
+        wcs = WCS(header, relax=True)
     wcs.wcs.set()
+    return wcs
+
+
+def _without_header(cards: dict[str, Any]) -> WCS:
+    """Return the WCS of cards that have no SIP terms; by way of a header it would take ten times as long."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = [cards["CTYPE1"], cards["CTYPE2"]]
+    wcs.wcs.crval = [cards["CRVAL1"], cards["CRVAL2"]]
+    wcs.wcs.crpix = [cards["CRPIX1"], cards["CRPIX2"]]
+    wcs.wcs.cd = [[cards[f"CD{i}_{j}"] for j in (1, 2)] for i in (1, 2)]
+    for name in ("LONPOLE", "LATPOLE"):
+        if name in cards:
+            setattr(wcs.wcs, name.lower(), cards[name])
+    wcs.wcs.set_pv([(int(key[2]), int(key[4:]), value) for key, value in cards.items() if key.startswith("PV")])
     return wcs
 
 

@@ -56,6 +56,13 @@ class RegriddedFrame(Frame):
             least=0,
             most=MOST_POSITIONS,
         )
+        projection_err: float = parameter(
+            0.001,
+            "largest error of the positions between those that are calculated (PROJECTION_ERR); 0 = each is calculated",
+            unit="pixel",
+            least=0,
+            most=1,
+        )
         zeropoint: float = parameter(30.0, "zeropoint of the result: magnitude of 1 adu", unit="mag")
         subtract_background: bool = parameter(True, "whether the background is subtracted (SUBTRACT_BACK)")
         pixel_area: PixelArea = parameter(

@@ -78,7 +78,7 @@ def _mesh(frame: Any) -> PixelMesh:
     region = overlap_region(source, shape, target, (grid.naxis2, grid.naxis1))
     if region is None:
         raise TaskFailed(f"{reduced} does not overlap {grid}: its centre is at {source.centre(*shape[::-1])}")
-    mesh = pixel_mesh(source, target, region)
+    mesh = pixel_mesh(source, target, region, tolerance=frame.parameters.projection_err)
     if frame.parameters.pixel_area is PixelArea.FIXED:
         mesh = replace(mesh, area=np.full_like(mesh.area, np.nanmedian(mesh.area)))
     return mesh

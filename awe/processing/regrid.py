@@ -10,7 +10,7 @@ from awe.processing.products import Products
 from awe.processing.tasks import makes
 
 
-@makes(RegriddedFrame, version=4)
+@makes(RegriddedFrame, version=5)
 def make_regridded_frame(product: RegriddedFrame, products: Products) -> None:
     """Subtract the background, resample onto the grid, and scale to the common zeropoint; weight and flags go along.
 

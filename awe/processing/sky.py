@@ -46,7 +46,7 @@ def make_cosmic_map(product: CosmicMap, products: Products) -> None:
     products.write(product, {"FLAGS": flagged(mask, PixelFlag.COSMIC)})
 
 
-@makes(SatelliteMap, version=3)
+@makes(SatelliteMap, version=4)
 def make_satellite_map(product: SatelliteMap, products: Products) -> None:
     """Flag the pixels of a reduced frame that lie in straight tracks of light across it."""
     reduced, p = product.reduced, product.parameters

@@ -57,9 +57,15 @@ def scratch_folder(settings: Settings) -> Path:
 
 
 def open_store(settings: Settings) -> Store:
-    """Return the store of the settings."""
+    """Return the store of the settings, the same one for the same settings."""
     token = settings.token_file.read_text().strip() if settings.token_file != Path() else None
-    return Store(settings.data_server, settings.cache_folder, int(settings.cache_gigabytes * 1e9), token)
+    return _store(settings.data_server, settings.cache_folder, int(settings.cache_gigabytes * 1e9), token)
+
+
+@cache
+def _store(address: str, folder: Path, size: int, token: str | None) -> Store:
+    # a store knows how much it added to its cache: a new one for each task would look at all files each time
+    return Store(address, folder, size, token)
 
 
 def carry_out(order: Order, settings: Settings) -> Result:

@@ -57,6 +57,28 @@ def test_the_step_is_halved_until_the_tolerance_holds():
     assert steps[0] > steps[1] > steps[2]
 
 
+@pytest.mark.parametrize("coarser", [0.2, 1.0, 5.0])
+def test_the_tolerance_is_one_in_pixels_of_the_output(coarser):
+    source, tolerance = SOURCES["wide and distorted"], 0.02
+    side = int(700 / coarser)
+    target = tan(150, 2, 20.0 * coarser, side, side)
+    region = overlap_region(source, SHAPE, target, (side, side))
+
+    mesh = pixel_mesh(source, target, region, tolerance=tolerance)
+    coarse = pixel_mesh(source, target, region, step=2 * mesh.step, tolerance=1.0)
+
+    # what is found halfway between nodes is the largest error there is, or that of a node beyond the region
+    assert 0.95 < mesh.error / (_error(source, target, mesh) / coarser) < 1.25
+    assert mesh.error <= tolerance < coarse.error
+
+
+def _error(source, target, mesh):
+    """Return the largest error of the positions on a mesh, in pixels of the input."""
+    y, x = (grid.ravel() for grid in np.mgrid[mesh.region.slices])
+    exact = source.to_pixel(*target.to_sky(x, y))
+    return max(np.abs(a - b).max() for a, b in zip(mesh.positions(x, y), exact, strict=True))
+
+
 def test_a_tolerance_that_no_mesh_meets_makes_every_pixel_exact():
     source, target = SOURCES["wide and distorted"], tan(150, 2, 20.0, 700, 700)
 

@@ -146,9 +146,10 @@ def test_the_mask_covers_the_light_of_a_track():
     assert mask.mean() < 0.05
 
 
-def test_sums_along_lines_are_those_of_the_pixels():
+@pytest.mark.parametrize("rows", [16, 20, 3])
+def test_sums_along_lines_are_those_of_the_pixels(rows):
     generator = np.random.default_rng(26)
-    image = generator.integers(0, 10, (16, 16)).astype(np.float32)
+    image = generator.integers(0, 10, (rows, 16)).astype(np.float32)
     sums = line_sums(image)
 
     assert sums[0, 16:] == pytest.approx(image.sum(axis=1))
