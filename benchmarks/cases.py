@@ -55,7 +55,7 @@ def on_pixels() -> list[list[Case]]:
         [
             _awe(sky, "kernels:background_awe"),
             _peer(sky, "sep", "kernels:background_sep"),
-            _program(f"{sky}: what SUBTRACT_BACK takes", ("SWarp", "swarp"), "swarp", "peers:swarp_background"),
+            _program("meshes of background and rms, one frame", ("SWarp", "swarp"), "swarp", "peers:swarp_background"),
         ],
         [
             _awe(sources, "sources:detect_awe"),

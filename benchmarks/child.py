@@ -25,8 +25,8 @@ class Work:
     """Whether calls are made before they are timed: to compile kernels, to fill caches of the system."""
     often: int = 1
     """Calls for each repeat, each timed by itself, and before the first: one short call alone would be a cold one."""
-    less: Callable[[], Any] | None = None
-    """What does all but the work, of a program that can't do the work alone: its time is taken off."""
+    part: Callable[[Any], float] | None = None
+    """Seconds of the work, from what the call returns, of a program that can't do the work alone."""
     external: bool = False
     """Whether another program does the work, whose memory is asked for."""
 
@@ -79,10 +79,8 @@ def main() -> None:
         start = time.perf_counter()
         result = work.call()
         seconds.append(time.perf_counter() - start)
-        if work.less is not None:
-            start = time.perf_counter()
-            work.less()
-            seconds[-1] -= time.perf_counter() - start
+        if work.part is not None:
+            seconds[-1] = work.part(result)
     found = {"seconds": seconds, "amount": work.amount, "unit": work.unit, "peak": peak_megabytes(work.external)}
     print(json.dumps(found | {"told": work.tell(result)}))
 

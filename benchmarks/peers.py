@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
@@ -96,19 +96,36 @@ def swarp(folder: Path, method: str, frames: int | None = None, zoom: float = 1.
     """
     known = _described(folder)
     count = frames or known["frames"]
-    call = _swarp(folder, method, count, zoom, NTHREADS=threads)
+    words = _swarp(folder, method, count, zoom, NTHREADS=threads)
+
+    def call() -> None:
+        subprocess.run(words, cwd=folder / "swarp", check=True)  # noqa: S603
+
     return Work(call, count * _megapixels(folder), "Mpix", warm=count < MANY, external=True)
 
 
 def swarp_background(folder: Path) -> Work:
-    """Measure and subtract the background of one frame: what regridding by the nearest pixel takes more with it."""
+    """The meshes of level and noise of one frame: as long as SWarp says that it is at them, before it regrids."""
     options = {"RESAMPLING_TYPE": "NEAREST", "COMBINE": "N", "BACK_SIZE": 64, "RESAMPLE_DIR": folder / "swarp"}
-    with_it, without = (_swarp(folder, "WEIGHTED", 1, SUBTRACT_BACK=answer, **options) for answer in ("Y", "N"))
-    return Work(with_it, _megapixels(folder), "Mpix", less=without, external=True)
+    words = _swarp(folder, "WEIGHTED", 1, VERBOSE_TYPE="FULL", **options)
+
+    def call() -> float:
+        said: dict[str, float] = {}
+        with subprocess.Popen(words, cwd=folder / "swarp", stderr=subprocess.PIPE, text=True) as run:  # noqa: S603
+            assert run.stderr is not None
+            for line in run.stderr:
+                for text in ("Setting up background maps", "Background:"):
+                    if text in line:
+                        said[text] = time.perf_counter()
+        if run.returncode:
+            raise subprocess.CalledProcessError(run.returncode, words[0])
+        return said["Background:"] - said["Setting up background maps"]
+
+    return Work(call, _megapixels(folder), "Mpix", part=lambda seconds: seconds, external=True)
 
 
-def _swarp(folder: Path, method: str, count: int, zoom: float = 1.0, **changed: Any) -> Callable[[], None]:
-    """Return a call of SWarp for the first frames, the same ones over again if there are fewer."""
+def _swarp(folder: Path, method: str, count: int, zoom: float = 1.0, **changed: Any) -> list[str]:
+    """Return the call of SWarp for the first frames, the same ones over again if there are fewer."""
     path = program("SWarp", "swarp")
     assert path is not None
     known = _described(folder)
@@ -131,9 +148,4 @@ def _swarp(folder: Path, method: str, count: int, zoom: float = 1.0, **changed: 
         "IMAGEOUT_NAME": str(folder / f"swarp_{method}.fits"),
         "WEIGHTOUT_NAME": str(folder / f"swarp_{method}.weight.fits"),
     } | changed  # fmt: skip
-    words = [str(word) for name, value in options.items() for word in (f"-{name}", value)]
-
-    def call() -> None:
-        subprocess.run([path, "@image.list", *words], cwd=place, check=True)  # noqa: S603
-
-    return call
+    return [path, "@image.list", *(str(word) for name, value in options.items() for word in (f"-{name}", value))]

@@ -119,17 +119,11 @@ def test_the_machine_is_named_as_far_as_the_system_tells(tmp_path: Path) -> None
     assert f"{os.cpu_count()} cores" in report.machine()
 
 
-def test_what_a_program_does_besides_is_taken_off(
+def test_of_a_program_that_does_more_the_part_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clock = [0.0]
-
-    def takes(seconds: float) -> None:
-        clock[0] += seconds
-
-    work = child.Work(lambda: takes(5.0), less=lambda: takes(2.0))
+    work = child.Work(lambda: {"work": 3.0, "rest": 5.0}, part=lambda found: found["work"])
     monkeypatch.setitem(sys.modules, "slow", SimpleNamespace(work=lambda folder: work))
-    monkeypatch.setattr(child, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     monkeypatch.setattr(sys, "argv", ["child", "slow", "work", str(tmp_path), "2", "{}"])
 
     child.main()
