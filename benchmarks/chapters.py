@@ -3,14 +3,13 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks import cases, report
-from benchmarks.measuring import OFTEN, Case, Measured, measure, middle
+from benchmarks.measuring import OFTEN, Case, Measured, measure
 from benchmarks.place import Place, say
 
 
@@ -81,46 +80,27 @@ def _nights(place: Place) -> Figures:
 
 
 def _survey(place: Place) -> Figures:
-    pristine, observed = place.observed
+    folder, observed = place.observed
     say("awe, once, not counted: the chain of programs gets what it reduced")
-    first = _copied(pristine, "first")
-    wanted = place.do(Case("export", "awe", "survey:export"), first).told
+    wanted = place.do(Case("export", "awe", "survey:export"), folder).told
     work = "raw exposures to coadd and its sources in the database"
     kept = Case(work, "awe", "survey:awe", wanted)
     without = {**wanted, "keep_regridded": False}
     fused = Case(f"{work}, regridded frames not kept", "awe", "survey:awe", without)
-    turns = []
-    for turn in range(place.size(3, 1)):
-        say(f"turn {turn + 1}: awe, which keeps the regridded frames; awe, which does not; the chain of programs")
-        turns.append(
-            [*(_on_copy(place, case, pristine) for case in (kept, fused)), *measure([cases.chain()], first, 1, 1)]
-        )
-    found, without_files, *chain = [middle(measured) for measured in zip(*turns, strict=True)]
-    groups = [[without_files, *chain], [found, *chain]]
+    say("in turns: awe, which keeps the regridded frames; awe, which does not; the chain of programs")
+    found, without_files, chain = measure([kept, fused, cases.chain()], folder, 1, place.size(3, 1))
+    groups = [[without_files, chain], [found, chain]]
     spent = ", ".join(f"{name} {report.duration(seconds)}" for name, seconds in observed.told.items())
-    each = "; ".join(", ".join(report.duration(turn[n].seconds) for turn in turns) for n in (1, 0, 2))
+    each = "; ".join(", ".join(map(report.duration, one.each)) for one in (without_files, found, chain))
     caption = (
-        f"{wanted['target']} with filter {wanted['band']}. Before it: {spent}. The peak of awe is that of its largest process; there are as many as cores. Times of each"
-        f" turn, in the order of the table: {each}."
+        f"{wanted['target']} with filter {wanted['band']}. Before it: {spent}. The peak of awe is that of its largest"
+        f" process; there are as many as cores. Times of each turn, in the order of the table: {each}."
     )
     return Figures(
         [(caption, report.HEADERS, report.rows(groups))],
         _slower(groups[1:]),
-        report.numbers([without_files, found, *chain]),
+        report.numbers([without_files, found, chain]),
     )
-
-
-def _on_copy(place: Place, case: Case, folder: Path) -> Measured:
-    """Measure a case in a copy of a folder."""
-    copy = _copied(folder, "again")
-    try:
-        return place.do(case, copy)
-    finally:
-        shutil.rmtree(copy)
-
-
-def _copied(folder: Path, name: str) -> Path:
-    return Path(shutil.copytree(folder, folder.with_name(f"{folder.name}-{name}")))
 
 
 def _coadds(place: Place) -> Figures:

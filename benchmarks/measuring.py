@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,6 +44,8 @@ class Measured:
     """Mbyte."""
     told: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
+    each: list[float] = field(default_factory=list)
+    """Seconds of each repeat."""
 
     @property
     def rate(self) -> float:
@@ -83,15 +85,7 @@ def _run(case: Case, folder: Path, repeats: int) -> dict[str, Any]:
 def _median(case: Case, runs: list[dict[str, Any]], failure: str) -> Measured:
     if failure:
         return Measured(case, failure=failure)
-    seconds = median(s for run in runs for s in run["seconds"])
+    each = [s for run in runs for s in run["seconds"]]
     last = runs[-1]
     peak = max(run["peak"] for run in runs)
-    return Measured(case, seconds, last["amount"], last["unit"], peak, last["told"])
-
-
-def middle(found: Sequence[Measured]) -> Measured:
-    """Return the median over measurements of one case, or the first that failed."""
-    failed = [one for one in found if one.failure]
-    if failed:
-        return failed[0]
-    return replace(found[-1], seconds=median(one.seconds for one in found), peak=max(one.peak for one in found))
+    return Measured(case, median(each), last["amount"], last["unit"], peak, last["told"], each=each)

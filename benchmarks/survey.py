@@ -1,10 +1,12 @@
 """A night of a mosaic camera from raw frames to a coadd and its sources, beside a chain of programs of others."""
 
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -93,8 +95,9 @@ def _made(engine: Engine, settings: Any, cls: type, **named: str) -> None:
 
 
 def awe(folder: Path, target: str, band: str, megapixels: float, keep_regridded: bool = True) -> Work:
-    """Make coadd and source list of a target's raw exposures with a filter, whose calibrations are there."""
-    settings = replace(settings_in(folder), keep_regridded=keep_regridded)
+    """Make coadd and source list of a target's raw exposures with a filter, whose calibrations are there, in a copy."""
+    copy = _copied(folder)
+    settings = replace(settings_in(Path(copy.name)), keep_regridded=keep_regridded)
     engine = open_engine(settings.database)
 
     def call() -> dict[str, Any]:
@@ -104,7 +107,18 @@ def awe(folder: Path, target: str, band: str, megapixels: float, keep_regridded:
             largest = session.scalar(select(func.max(Job.peak_memory)))
         return {"sources": int(rows or 0), "MB in the largest process": int(largest or 0)}
 
-    return Work(call, megapixels, "Mpix", lambda found: found, warm=False)
+    def told(found: dict[str, Any]) -> dict[str, Any]:
+        copy.cleanup()
+        return found
+
+    return Work(call, megapixels, "Mpix", told, warm=False)
+
+
+def _copied(folder: Path) -> TemporaryDirectory[str]:
+    """Return a copy of what is stored of a night: it can be made of it again and again."""
+    copy = TemporaryDirectory(dir=folder.parent)
+    shutil.copytree(folder / "home", Path(copy.name) / "home")
+    return copy
 
 
 def export(folder: Path) -> Work:
@@ -117,7 +131,8 @@ def exported(folder: Path) -> dict[str, Any]:
 
     An exposure is a file with an extension for each chip, with weights and the coordinates of the telescope.
     """
-    settings, out = settings_in(folder), folder / "exposures"
+    copy, out = _copied(folder), folder / "exposures"
+    settings = settings_in(Path(copy.name))
     engine = open_engine(settings.database)
     _made(engine, settings, SourceList)
     out.mkdir()
@@ -142,6 +157,7 @@ def exported(folder: Path) -> dict[str, Any]:
             raise RuntimeError("SCAMP needs a reference catalogue: give one with --catalogue FILE:FORM")
         _export_catalogue(products, coadd, catalogue, out / "reference.cat")
     engine.dispose()
+    copy.cleanup()
     return {name: known[name] for name in ("target", "band", "megapixels")}
 
 

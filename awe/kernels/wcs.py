@@ -26,9 +26,7 @@ SMALLEST_SCALE, LARGEST_SCALE = 1e-4, 3600.0
 _LINEAR = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|LONPOLE|LATPOLE|EQUINOX")
 _DISTORTION = re.compile(r"PV[12]_\d{1,2}|(A|B|AP|BP)_(\d_\d)")
 _ORDERS = re.compile(r"(A|B|AP|BP)_ORDER")
-_PLAIN = {f"{name}{i}" for name in ("CTYPE", "CRVAL", "CRPIX", "CD1_", "CD2_") for i in (1, 2)} | {
-    *("LONPOLE", "LATPOLE", "RADESYS")
-}
+_PLAIN = re.compile(r"C(TYPE|RVAL|RPIX)[12]|CD[12]_[12]|PV[12]_\d{1,2}|LONPOLE|LATPOLE|RADESYS")
 _TEXTS = ("CTYPE1", "CTYPE2", "CUNIT1", "CUNIT2", "RADESYS", "RADECSYS")
 
 
@@ -238,7 +236,7 @@ def _unit_vector(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
 @lru_cache(maxsize=512)
 def _astropy_wcs(items: tuple[tuple[str, Card], ...], thread: int) -> WCS:
     cards = dict(items)
-    if all(key in _PLAIN or key.startswith("PV") for key in cards):
+    if all(_PLAIN.fullmatch(key) for key in cards):
         wcs = _without_header(cards)
     else:
         header = Header()
